@@ -1,0 +1,52 @@
+"""Distilling a stream piece by piece: what to read again when a late chunk came, and what to go on from.
+
+DOM events need the page's mirror, which only exists in sequence: a stream is distilled in sequence order, going on
+from where it stands, or from the last full snapshot before the first chunk that is due.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from otel_replay.model import Chunk, DomEvent
+from otel_replay.recording.distill import StreamDistiller, distill_stream
+
+StreamKey = tuple[int, str, str]
+"""(project, session id, stream id)."""
+
+KEPT_MIRRORS = 64
+
+
+class Due(NamedTuple):
+    """Chunks to distill, both ends included; ``first`` is the first slice of its event."""
+
+    first: int
+    last: int
+
+
+class Distillation:
+    """Distills due chunks; keeps the mirrors of the streams used last, so that live ones go on without reading again."""
+
+    def __init__(self) -> None:
+        self._at: OrderedDict[StreamKey, tuple[int, StreamDistiller]] = OrderedDict()
+
+    def run(
+        self,
+        stream: StreamKey,
+        due: Due,
+        snapshot_before: Callable[[int], int],
+        read: Callable[[int, int], Iterable[Chunk]],
+    ) -> list[DomEvent]:
+        """The DOM events of the due chunks, whatever was distilled before."""
+        done, distiller = self._at.pop(stream, (-2, StreamDistiller()))
+        start = due.first
+        if distiller.next_seq is None or done + 1 != due.first:
+            # Strictly before: a page's address is told once, so what came before a snapshot matters to it.
+            start, distiller = snapshot_before(due.first), StreamDistiller()
+        events = list(distill_stream(read(start, due.last), distiller))
+        self._at[stream] = (due.last, distiller)
+        while len(self._at) > KEPT_MIRRORS:
+            self._at.popitem(last=False)
+        return [event for event in events if event.seq >= due.first]

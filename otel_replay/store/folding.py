@@ -1,0 +1,53 @@
+"""Folds whose result does not depend on the order of arrival. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from otel_replay.store.base import AttributeValue, SessionSighting
+
+
+def merge_attributes(
+    one: dict[str, AttributeValue], other: dict[str, AttributeValue]
+) -> dict[str, AttributeValue]:
+    """Per attribute the value with the greatest (event time, digest)."""
+    merged = dict(one)
+    for name, value in other.items():
+        if name not in merged or merged[name][:2] < value[:2]:
+            merged[name] = value
+    return merged
+
+
+def merge_sightings(one: SessionSighting, other: SessionSighting) -> SessionSighting:
+    """Earliest start, latest end, attributes merged."""
+    return SessionSighting(
+        one.session_id,
+        min(one.start_unix_nano, other.start_unix_nano),
+        max(one.end_unix_nano, other.end_unix_nano),
+        merge_attributes(one.attributes, other.attributes),
+    )
+
+
+def fold_sightings(sightings: Iterable[SessionSighting]) -> dict[str, SessionSighting]:
+    """One sighting for each session."""
+    folded: dict[str, SessionSighting] = {}
+    for sighting in sightings:
+        known = folded.get(sighting.session_id)
+        folded[sighting.session_id] = merge_sightings(known, sighting) if known else sighting
+    return folded
+
+
+def dump_attributes(attributes: dict[str, AttributeValue]) -> str:
+    """As stored: ``{name: [event_unix_nano, digest, value]}``."""
+    return json.dumps(attributes, separators=(",", ":"), sort_keys=True)
+
+
+def load_attributes(text: str) -> dict[str, AttributeValue]:
+    return {name: AttributeValue(*value) for name, value in json.loads(text).items()}
+
+
+def plain_attributes(attributes: dict[str, AttributeValue]) -> dict[str, Any]:
+    """Only the winning values."""
+    return {name: value.value for name, value in attributes.items()}

@@ -1,0 +1,137 @@
+"""Chunks of recordings as rows: stored as they were sent, read back exactly, distilled in sequence order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import xxhash
+import zstandard
+
+from otel_replay.model import Chunk, DomEvent
+from otel_replay.recording.streams import ChunkInfo
+from otel_replay.store.base import ChunkReceipt
+from otel_replay.store.distillation import Due
+
+_STREAM = "project = ? AND session_id = ? AND stream_id = ?"
+_COLUMNS = (
+    "project, session_id, stream_id, seq, start_unix_nano, end_unix_nano, received_unix_nano, sent_at_unix_nano, events,"
+    " has_full_snapshot, slice_index, slice_count, raw_bytes, digest, payload"
+)
+
+
+def store_chunk(connection: Any, compressor: zstandard.ZstdCompressor, chunk: Chunk) -> ChunkReceipt:
+    """Inserts a chunk unless it is there: by its number, or, without one, by the bytes of its payload."""
+    stream = (chunk.project, chunk.session_id, chunk.stream_id)
+    digest = xxhash.xxh3_128_digest(chunk.payload)
+    seq = chunk.seq
+    if seq is None:
+        query = f"SELECT seq FROM chunks WHERE {_STREAM} AND digest = ?"
+        if known := connection.execute(query, (*stream, digest)).fetchone():
+            return ChunkReceipt(known[0], True)
+        query = f"SELECT coalesce(max(next_seq), 0) FROM streams WHERE {_STREAM}"
+        seq = connection.execute(query, stream).fetchone()[0]
+    row = (
+        *stream,
+        seq,
+        chunk.start_unix_nano,
+        chunk.end_unix_nano,
+        chunk.received_unix_nano,
+        chunk.sent_at_unix_nano,
+        chunk.events,
+        chunk.has_full_snapshot,
+        chunk.slice_index,
+        chunk.slice_count,
+        len(chunk.payload),
+        digest,
+        compressor.compress(chunk.payload),
+    )
+    insert = f"INSERT OR IGNORE INTO chunks ({_COLUMNS}) VALUES ({', '.join('?' * len(row))})"
+    if not connection.execute(insert, row).rowcount:
+        return ChunkReceipt(seq, True)
+    connection.execute(
+        "INSERT INTO streams VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET"
+        " next_seq = max(next_seq, excluded.next_seq), revision = revision + 1,"
+        " distill_from = min(coalesce(distill_from, excluded.distill_from), excluded.distill_from)",
+        (*stream, seq + 1, seq),
+    )
+    return ChunkReceipt(seq, False)
+
+
+def read_chunks(
+    connection: Any, stream: tuple[int, str, str], from_seq: int = 0, to_seq: int | None = None
+) -> Iterator[Chunk]:
+    """In sequence order; bounds inclusive."""
+    decompressor = zstandard.ZstdDecompressor()
+    query = f"SELECT {_COLUMNS} FROM chunks WHERE {_STREAM} AND seq BETWEEN ? AND ? ORDER BY seq"
+    for row in connection.execute(query, (*stream, from_seq, 2**62 if to_seq is None else to_seq)):
+        yield Chunk(
+            project=row[0],
+            session_id=row[1],
+            stream_id=row[2],
+            seq=row[3],
+            start_unix_nano=row[4],
+            end_unix_nano=row[5],
+            received_unix_nano=row[6],
+            sent_at_unix_nano=row[7],
+            events=row[8],
+            has_full_snapshot=bool(row[9]),
+            slice_index=row[10],
+            slice_count=row[11],
+            payload=decompressor.decompress(row[14]),
+        )
+
+
+def read_infos(connection: Any, stream: tuple[int, str, str]) -> list[ChunkInfo]:
+    query = f"SELECT seq, start_unix_nano, end_unix_nano, has_full_snapshot FROM chunks WHERE {_STREAM} ORDER BY seq"
+    return [ChunkInfo(seq, start, end, bool(full)) for seq, start, end, full in connection.execute(query, stream)]
+
+
+def snapshot_before(connection: Any, stream: tuple[int, str, str], seq: int) -> int:
+    """The last chunk before ``seq`` that holds a full snapshot; 0 when there is none."""
+    query = f"SELECT coalesce(max(seq), 0) FROM chunks WHERE {_STREAM} AND seq < ? AND has_full_snapshot"
+    found: int = connection.execute(query, (*stream, seq)).fetchone()[0]
+    return found
+
+
+def due_chunks(connection: Any, stream: tuple[int, str, str], from_seq: int, count: int) -> tuple[Due, int | None]:
+    """The next ``count`` chunks from ``from_seq`` on, and the number of the chunk after them, if any."""
+    query = f"SELECT seq, slice_index FROM chunks WHERE {_STREAM} AND seq >= ? ORDER BY seq LIMIT ?"
+    rows = connection.execute(query, (*stream, from_seq, count + 1)).fetchall()
+    first_seq, slice_index = rows[0]
+    due = Due(max(first_seq - slice_index + 1, 0), rows[:count][-1][0])
+    return due, rows[count][0] if len(rows) > count else None
+
+
+def replace_dom_events(connection: Any, stream: tuple[int, str, str], due: Due, events: list[DomEvent]) -> None:
+    """Puts the events in place of all that was distilled from the due chunks before."""
+    connection.execute(f"DELETE FROM dom_chunks WHERE {_STREAM} AND seq BETWEEN ? AND ?", (*stream, *due))
+    compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
+    by_seq: dict[int, list[DomEvent]] = {}
+    for event in events:
+        by_seq.setdefault(event.seq, []).append(event)
+    rows = []
+    for seq, members in by_seq.items():
+        times = [event.time_unix_nano for event in members]
+        rows.append((*stream, seq, min(times), max(times), len(members), compressor.compress(_dump(members))))
+    connection.executemany("INSERT INTO dom_chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def read_dom_events(connection: Any, stream: tuple[int, str, str]) -> list[DomEvent]:
+    decompressor = zstandard.ZstdDecompressor()
+    query = f"SELECT seq, data FROM dom_chunks WHERE {_STREAM} ORDER BY seq"
+    return [
+        DomEvent(seq, *fields)
+        for seq, data in connection.execute(query, stream)
+        for fields in json.loads(decompressor.decompress(data))
+    ]
+
+
+def _dump(events: list[DomEvent]) -> bytes:
+    # ASCII, so that lone surrogates of a recording survive as escapes.
+    rows = [
+        [event.index, event.kind, event.time_unix_nano, event.title, event.detail, event.trace_id, event.span_id]
+        for event in events
+    ]
+    return json.dumps(rows, separators=(",", ":")).encode("ascii")

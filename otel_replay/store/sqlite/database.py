@@ -1,0 +1,177 @@
+"""One SQLite file: opening it, and the one process that may write to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+import sqlite_utils
+from sqlite_utils.utils import sqlite3
+
+from otel_replay.errors import DatabaseInUse, NotOurDatabase, StoreError
+from otel_replay.store.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, migrations
+
+PAGE_CACHE_KIB = 64 * 1024
+_BUSY_TIMEOUT_S = 5.0
+
+
+class WriterLock:
+    """The operating system's lock on ``FILE.lock``: freed by the kernel however the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = path
+        self._lock = filelock.FileLock(f"{path}.lock", thread_local=False)
+
+    def acquire(self) -> None:
+        """Raises :class:`DatabaseInUse`, naming the holder, when another process writes to the file."""
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise DatabaseInUse(
+                f"{self._database} is being written by {_holder(self._database)}",
+                hint="read it with --db, write through that server's URL (--url), or give this one another --db",
+            ) from None
+        except OSError as error:
+            raise StoreError(f"cannot lock {self._database}: {error}", hint="is the directory writable?") from error
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        with connect_reading(path) as connection:
+            row = connection.execute("SELECT value FROM meta WHERE key = 'writer'").fetchone()
+    except (StoreError, sqlite3.Error):
+        row = None
+    if row is None:
+        return "another process"
+    writer = json.loads(row[0])
+    return f"process {writer['pid']}" + (f" ({writer['url']})" if writer.get("url") else "")
+
+
+def connect_writing(path: Path) -> sqlite_utils.Database:
+    """Opens or creates the file for its one writer and brings its schema up to date.
+
+    Raises :class:`NotOurDatabase` for a file of something else, of which nothing is changed.
+    """
+    try:
+        connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
+        if _has_tables(connection):
+            _check_ours(connection, path)
+        connection.execute("PRAGMA page_size = 8192")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        database = sqlite_utils.Database(connection)
+        migrations.apply(database)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    return database
+
+
+def remember_writer(database: sqlite_utils.Database, url: str) -> None:
+    """Notes who writes, so that a second writer can be told where to turn."""
+    value = json.dumps({"pid": os.getpid(), "url": url})
+    database.execute("INSERT OR REPLACE INTO meta VALUES ('writer', ?)", [value])
+
+
+@contextmanager
+def connect_reading(path: Path) -> Iterator[Any]:
+    """A connection that cannot write, closed at the end."""
+    connection = open_reading(path)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def open_reading(path: Path) -> Any:
+    """A connection that cannot write. Raises :class:`StoreError` when there is no such file, or it is not ours."""
+    if not path.is_file():
+        raise StoreError(f"there is no database at {path}", hint="start one with: otel-replay serve --db " + str(path))
+    try:
+        connection = sqlite3.connect(
+            f"file:{_uri(path)}?mode=rw" if os.access(path.parent, os.W_OK) else f"file:{_uri(path)}?mode=ro&immutable=1",
+            uri=True,
+            check_same_thread=False,
+            isolation_level=None,
+            timeout=_BUSY_TIMEOUT_S,
+        )
+        connection.execute("PRAGMA query_only = ON")
+        _check_ours(connection, path)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    return connection
+
+
+def _uri(path: Path) -> str:
+    return path.absolute().as_uri().removeprefix("file://")
+
+
+def _check_ours(connection: Any, path: Path) -> None:
+    found = connection.execute("PRAGMA application_id").fetchone()[0]
+    if found != APPLICATION_ID:
+        connection.close()
+        raise NotOurDatabase(f"{path} is an SQLite file, but not one of otel-replay", hint="choose another --db")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        connection.close()
+        raise NotOurDatabase(
+            f"{path} was written by a newer otel-replay (schema {version}, this one knows {SCHEMA_VERSION})",
+            hint="upgrade otel-replay, or choose another --db",
+        )
+
+
+def _has_tables(connection: Any) -> bool:
+    return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+
+
+def _unusable(path: Path, error: Exception) -> StoreError:
+    if "not a database" in str(error):
+        return NotOurDatabase(f"{path} is not an SQLite database", hint="choose another --db; nothing was changed")
+    return StoreError(f"cannot open {path}: {error}")
+
+
+class ReadConnections:
+    """A reading connection for each thread that asks, all closed together."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._open: list[Any] = []
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Any]:
+        """A connection inside a read transaction: it sees one state of the file throughout. May be nested."""
+        connection = self._connection()
+        if connection.in_transaction:
+            yield connection
+            return
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("COMMIT")
+
+    def _connection(self) -> Any:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = open_reading(self._path)
+            with self._lock:
+                self._open.append(connection)
+        return connection
+
+    def close(self) -> None:
+        with self._lock:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
