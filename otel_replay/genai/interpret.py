@@ -1,0 +1,178 @@
+"""From a span to an :class:`Interaction`, whatever dialect it was written in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from otel_replay.genai.dialect import Dialect, Keys
+from otel_replay.genai.messages import Message, tool_calls
+from otel_replay.genai.otel import OTEL
+from otel_replay.genai.providers import provider_name
+from otel_replay.genai.sources import MessageSource, SpanFacts
+from otel_replay.genai.values import (
+    UnreadableError,
+    amount,
+    count,
+    is_empty,
+    seconds_as_ns,
+    structured_or_text,
+    text,
+    texts,
+)
+from otel_replay.model import AiKind, Interaction, Usage
+from otel_replay.otlp.attributes import attribute_map
+
+DIALECTS: tuple[Dialect, ...] = (OTEL,)
+"""In order of precedence: for each field the first table that finds something readable wins."""
+
+AI_MARKERS: tuple[bytes, ...] = tuple(dict.fromkeys(marker for dialect in DIALECTS for marker in dialect.markers))
+"""A serialised span that holds none of these byte strings is certainly no AI span."""
+
+DETAILS_EVENT = "gen_ai.client.inference.operation.details"
+"""The log event that carries the content of an inference whose span carries none; it names the span by its ids."""
+
+FINISH_REASONS = {
+    "end_turn": "stop",
+    "function_call": "tool_call",
+    "max_tokens": "length",
+    "tool-calls": "tool_call",
+    "tool_calls": "tool_call",
+    "tool_use": "tool_call",
+}
+"""Providers' spellings to those of the conventions; others stay as they are."""
+
+T = TypeVar("T")
+
+
+def interpret(
+    span: Span, scope_name: str = "", *, told_elsewhere: Mapping[str, Any] | None = None
+) -> Interaction | None:
+    """The AI operation a span stands for; None for a span that is none.
+
+    Never raises for what a span holds: a value of the wrong type or shape is left out with a warning that names its
+    key, and stays in the span. ``scope_name`` is the name of the instrumentation scope the span came under.
+    ``told_elsewhere`` are attributes of a log event of the same operation (``DETAILS_EVENT``), into which libraries
+    may put the content; the span's own win.
+    """
+    attributes = {**(told_elsewhere or {}), **attribute_map(span.attributes)}
+    events = [(event.name, attribute_map(event.attributes)) for event in span.events]
+    reader = _Reader(SpanFacts(attributes, events, scope_name))
+    kind = _kind(reader)
+    return None if kind is None else _interaction(kind, reader)
+
+
+class _Reader:
+    """Asks the dialects' tables in order, and collects why something could not be read."""
+
+    def __init__(self, facts: SpanFacts) -> None:
+        self.facts = facts
+        self.warnings: list[str] = []
+
+    def first(self, keys: Callable[[Dialect], Keys], convert: Callable[[Any], T]) -> T | None:
+        for dialect in DIALECTS:
+            for key in keys(dialect):
+                value = self.facts.attributes.get(key)
+                if is_empty(value):
+                    continue
+                try:
+                    return convert(value)
+                except UnreadableError as error:
+                    self._warn(key, str(error))
+        return None
+
+    def messages(self, sources: Callable[[Dialect], Sequence[MessageSource]]) -> list[Message] | None:
+        for dialect in DIALECTS:
+            for source in sources(dialect):
+                try:
+                    found = source.read(self.facts, partial(self._warn, source.name))
+                except UnreadableError as error:
+                    self._warn(source.name, str(error))
+                    continue
+                if found:
+                    return found
+        return None
+
+    def parameters(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for dialect in DIALECTS:
+            for key, name in dialect.parameters.items():
+                value = self.facts.attributes.get(key)
+                if not is_empty(value):
+                    found.setdefault(name, value)
+        return found
+
+    def _warn(self, where: str, reason: str) -> None:
+        if (warning := f"{where}: {reason}") not in self.warnings:
+            self.warnings.append(warning)
+
+
+def _kind(reader: _Reader) -> AiKind | None:
+    """From the operation; without a known one a tool's name or call id, then a model, decides."""
+    operation = (reader.first(lambda d: d.operation, text) or "").lower()
+    for dialect in DIALECTS:
+        if operation in dialect.kinds:
+            return dialect.kinds[operation]
+    if reader.first(lambda d: d.tool_name + d.tool_call_id, text):
+        return AiKind.TOOL
+    if reader.first(lambda d: d.request_model + d.response_model, text):
+        return AiKind.INTERACTION
+    return None
+
+
+def _interaction(kind: AiKind, reader: _Reader) -> Interaction:
+    inputs = reader.messages(lambda d: d.input_messages)
+    outputs = reader.messages(lambda d: d.output_messages)
+    provider = reader.first(lambda d: d.provider, text)
+    instructions = reader.first(lambda d: d.system_instructions, structured_or_text)
+    return Interaction(
+        kind=kind,
+        operation=reader.first(lambda d: d.operation, text),
+        provider=provider_name(provider) if provider else None,
+        request_model=reader.first(lambda d: d.request_model, text),
+        response_model=reader.first(lambda d: d.response_model, text),
+        response_id=reader.first(lambda d: d.response_id, text),
+        conversation_id=reader.first(lambda d: d.conversation_id, text),
+        agent=reader.first(lambda d: d.agent, text),
+        tool_name=reader.first(lambda d: d.tool_name, text),
+        tool_call_id=reader.first(lambda d: d.tool_call_id, text),
+        tool_arguments=reader.first(lambda d: d.tool_arguments, structured_or_text),
+        tool_result=reader.first(lambda d: d.tool_result, structured_or_text),
+        input_messages=inputs,
+        output_messages=outputs,
+        system_instructions=_system_parts(inputs) if instructions is None else instructions,
+        tool_calls=None if outputs is None else tool_calls(outputs),
+        usage=_usage(reader),
+        cost_usd=reader.first(lambda d: d.cost_usd, amount),
+        finish_reasons=_finish_reasons(reader, outputs),
+        time_to_first_token_ns=reader.first(lambda d: d.seconds_to_first_token, seconds_as_ns),
+        parameters=reader.parameters(),
+        warnings=tuple(reader.warnings),
+    )
+
+
+def _usage(reader: _Reader) -> Usage:
+    return Usage(
+        input=reader.first(lambda d: d.input_tokens, count),
+        output=reader.first(lambda d: d.output_tokens, count),
+        cache_read=reader.first(lambda d: d.cache_read_tokens, count),
+        cache_write=reader.first(lambda d: d.cache_write_tokens, count),
+        reasoning=reader.first(lambda d: d.reasoning_tokens, count),
+    )
+
+
+def _system_parts(messages: Sequence[Mapping[str, Any]] | None) -> list[Any] | None:
+    parts = [part for one in messages or () if one["role"] == "system" for part in one["parts"]]
+    return parts or None
+
+
+def _finish_reasons(reader: _Reader, outputs: Sequence[Mapping[str, Any]] | None) -> list[str] | None:
+    """From the span, else from the messages, where older conventions put them."""
+    reasons = reader.first(lambda d: d.finish_reasons, texts)
+    if not reasons:
+        named = [one.get("finish_reason") for one in outputs or ()]
+        reasons = [reason for reason in named if isinstance(reason, str) and reason]
+    return [FINISH_REASONS.get(reason, reason) for reason in reasons] or None

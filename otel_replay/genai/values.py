@@ -1,0 +1,123 @@
+"""Untrusted attribute values to typed ones. Every converter gives a value or raises :class:`UnreadableError`.
+
+Reasons name types and positions, never content: they end up in warnings, and content may be secret.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+MAX_DEPTH = 100
+"""Nesting of a JSON text that is followed; protobuf itself stops at 100 as well."""
+
+MAX_INT = 2**63 - 1
+"""The greatest integer an attribute can carry; also the greatest that SQLite stores."""
+
+_EMPTY: tuple[Any, ...] = (None, "", b"", [], {})
+
+
+class UnreadableError(ValueError):
+    """A value is not what its key promises; the message says why."""
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a value says nothing: the next key of the same meaning is asked then. Zero and False do say something."""
+    return not isinstance(value, bool | int | float) and value in _EMPTY
+
+
+def text(value: Any) -> str:
+    """A string as it is."""
+    if not isinstance(value, str):
+        raise UnreadableError(f"expected a string, got {type(value).__name__}")
+    return value
+
+
+def count(value: Any) -> int:
+    """A number of tokens: a non-negative integer, or a double that is whole."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UnreadableError(f"expected a whole number, got {type(value).__name__}")
+    if isinstance(value, float) and not value.is_integer():
+        raise UnreadableError("expected a whole number, got a fraction or no number")
+    if not 0 <= value <= MAX_INT:
+        raise UnreadableError("expected a whole number from 0 to 2^63 - 1")
+    return int(value)
+
+
+def seconds_as_ns(value: Any) -> int:
+    """Seconds (double, integer or decimal text) to integer nanoseconds, by way of the decimal digits as written."""
+    nanoseconds = _decimal(value).scaleb(9)
+    if not 0 <= nanoseconds <= MAX_INT:
+        raise UnreadableError("expected a duration of 0 s or more")
+    return int(nanoseconds.to_integral_value())
+
+
+def amount(value: Any) -> str:
+    """An amount of money as plain decimal digits: ``1e-05`` becomes ``0.00001``."""
+    number = _decimal(value)
+    if number.is_zero():
+        return "0"
+    if number < 0 or not -18 <= number.adjusted() <= 12:
+        raise UnreadableError("expected an amount from 1e-18 to 1e12")
+    return format(number.normalize(), "f")
+
+
+def _decimal(value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise UnreadableError(f"expected a number, got {type(value).__name__}")
+    try:
+        number = Decimal(str(value))
+    except (InvalidOperation, ValueError):
+        raise UnreadableError("expected a number, got other text") from None
+    if not number.is_finite() or abs(number.adjusted()) > 400:  # the exponents of a double end at 308
+        raise UnreadableError("expected a finite number")
+    return number
+
+
+def texts(value: Any) -> list[str]:
+    """Strings from a list, a JSON list in a string, or one string; items of other types are left out."""
+    if isinstance(value, str):
+        value = json_value(value) if value.lstrip().startswith("[") else [value]
+    if not isinstance(value, list):
+        raise UnreadableError(f"expected strings, got {type(value).__name__}")
+    return [item for item in value if isinstance(item, str) and item]
+
+
+def structured(value: Any) -> Any:
+    """A structured value, or the JSON of one in a string. Other text is not readable."""
+    return json_value(value) if isinstance(value, str) else value
+
+
+def structured_or_text(value: Any) -> Any:
+    """A structured value, or the JSON of an object or list in a string, or the text as it is."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+        return value
+    try:
+        return json_value(value)
+    except UnreadableError:
+        return value
+
+
+def json_value(document: str) -> Any:
+    """Parsed JSON that can be written again: no lone surrogates, no NaN (its name as text), at most 100 deep."""
+    try:
+        return _writable(json.loads(document, parse_constant=str), 0)
+    except json.JSONDecodeError as error:
+        raise UnreadableError(f"not JSON: {error.msg} at {error.pos}") from None
+    except RecursionError:
+        raise UnreadableError(f"JSON nested more than {MAX_DEPTH} deep") from None
+    except ValueError:  # the interpreter reads integers of up to 4,300 digits
+        raise UnreadableError("JSON with a number too long") from None
+
+
+def _writable(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if depth >= MAX_DEPTH and isinstance(value, list | dict):
+        raise RecursionError
+    if isinstance(value, list):
+        return [_writable(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {_writable(key, depth): _writable(item, depth + 1) for key, item in value.items()}
+    return value

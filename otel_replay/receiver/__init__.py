@@ -1,0 +1,1 @@
+"""OTLP and recordings in: two transports, one handler, one table of answers."""

@@ -1,0 +1,379 @@
+"""From an accepted request to a :class:`Write`: what is indexed, what becomes a row, what becomes a chunk. Pure.
+
+Spans that hold none of the marker bytes cost no Python beyond their ids and times; the others are decoded one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import xxhash
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from otel_replay.errors import InvalidRequest
+from otel_replay.genai import ACTION_MARKERS, AI_MARKERS, interpret, user_action
+from otel_replay.genai.identity import SESSION_MARKERS, session_id, user_id
+from otel_replay.model import Chunk, Interaction, Signal, Source, UserAction
+from otel_replay.otlp import thin
+from otel_replay.otlp.attributes import any_value, attribute_map
+from otel_replay.otlp.requests import AcceptedRequest, groups, records, scopes
+from otel_replay.recording.announcements import announcements
+from otel_replay.recording.logs import chunk_from_log, is_recording
+from otel_replay.store.base import (
+    ActionRow,
+    AttributeValue,
+    InteractionRow,
+    Quarantined,
+    SessionSighting,
+    SpanVersion,
+    Write,
+)
+from otel_replay.store.folding import merge_sightings
+
+SESSION_ATTRIBUTES = ("user.id", "feature", "label", "variant", "session.name", "session.previous_id")
+"""Attributes of an AI span or user action that describe its session."""
+
+CHUNK_ATTRIBUTES = (*SESSION_ATTRIBUTES, "service.name")
+
+MAX_UNIX_NANO = 2**63 - 1
+"""OTLP times are unsigned 64-bit, SQLite's integers signed: summaries are capped here, the span itself is kept as is."""
+
+
+class Origin(NamedTuple):
+    """Who sent a request, and when it came."""
+
+    project: int
+    source: Source
+    received_unix_nano: int
+    key_id: int = 0
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What one pass over a request collects."""
+
+    trace_ids: set[bytes] = field(default_factory=set)
+    starts: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    items: int = 0
+    errors: int = 0
+    services: set[str] = field(default_factory=set)
+    sightings: dict[str, SessionSighting] = field(default_factory=dict)
+    interactions: list[InteractionRow] = field(default_factory=list)
+    actions: list[ActionRow] = field(default_factory=list)
+    session_traces: set[tuple[str, str]] = field(default_factory=set)
+    chunks: list[Chunk] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+
+    def see(self, session: str, start: int, end: int, attributes: dict[str, AttributeValue] | None = None) -> None:
+        known = self.sightings.get(session)
+        found = SessionSighting(session, min(start, MAX_UNIX_NANO), min(end, MAX_UNIX_NANO), attributes or {})
+        self.sightings[session] = merge_sightings(known, found) if known else found
+
+    def times(self) -> tuple[int, int]:
+        return min(self.starts, default=0), min(max(self.ends, default=0), MAX_UNIX_NANO)
+
+
+def prepare(accepted: AcceptedRequest, origin: Origin, digest: bytes) -> Write:
+    """The write for an accepted request; ``digest`` identifies the request as it was received."""
+    found = _Findings()
+    body = accepted.body
+    if accepted.signal is Signal.TRACES:
+        _scan_traces(accepted, found)
+    elif accepted.signal is Signal.LOGS:
+        body = _scan_logs(accepted, origin, found)
+    else:
+        _scan_metrics(accepted, found)
+    found.quarantined += [Quarantined(accepted.signal, str(one), one.raw) for one in accepted.rejections]
+    start, end = found.times()
+    return Write(
+        project=origin.project,
+        signal=accepted.signal,
+        source=origin.source,
+        received_unix_nano=origin.received_unix_nano,
+        key_id=origin.key_id,
+        digest=digest,
+        body=body if found.items else b"",
+        items=found.items,
+        errors=found.errors,
+        start_unix_nano=start,
+        end_unix_nano=end,
+        services=frozenset(found.services),
+        trace_ids=frozenset(found.trace_ids),
+        session_ids=frozenset(found.sightings),
+        sessions=list(found.sightings.values()),
+        interactions=found.interactions,
+        actions=found.actions,
+        session_traces=frozenset(found.session_traces),
+        chunks=found.chunks,
+        quarantined=found.quarantined,
+    )
+
+
+def prepare_chunk(chunk: Chunk, origin: Origin) -> Write:
+    """The write for one uploaded chunk of a recording."""
+    found = _Findings()
+    _note_chunk(chunk, found)
+    return Write(
+        project=origin.project,
+        signal=Signal.LOGS,
+        source=origin.source,
+        received_unix_nano=origin.received_unix_nano,
+        key_id=origin.key_id,
+        sessions=list(found.sightings.values()),
+        session_traces=frozenset(found.session_traces),
+        chunks=found.chunks,
+    )
+
+
+# Traces
+
+
+def _scan_traces(accepted: AcceptedRequest, found: _Findings) -> None:
+    markers = _present(accepted.body, (*AI_MARKERS, *ACTION_MARKERS, *SESSION_MARKERS))
+    envelope = thin.parse(accepted.body) if markers else None
+    for index, group in enumerate(accepted.message.resource_spans):
+        service = _service(group.resource)
+        found.services.add(service)
+        for scope_index, scope_group in enumerate(group.scope_spans):
+            spans = scope_group.spans
+            _summarise(spans, found)
+            if envelope is not None:
+                thin_group = envelope.resources[index]
+                raws = thin_group.scopes[scope_index].records
+                _scan_spans(zip(spans, raws, strict=True), markers, _Envelope(group, scope_group, service), found)
+
+
+def _present(body: bytes, markers: Iterable[bytes]) -> tuple[bytes, ...]:
+    return tuple(marker for marker in dict.fromkeys(markers) if marker in body)
+
+
+def _service(resource: Any) -> str:
+    for attribute in resource.attributes:
+        if attribute.key == "service.name":
+            value: str = attribute.value.string_value
+            return value
+    return ""
+
+
+def _summarise(spans: Any, found: _Findings) -> None:
+    found.items += len(spans)
+    if not spans:
+        return
+    found.trace_ids.update([span.trace_id for span in spans])
+    found.starts.append(min([span.start_time_unix_nano for span in spans]))
+    found.ends.append(max([span.end_time_unix_nano for span in spans]))
+    found.errors += sum([span.status.code == Status.STATUS_CODE_ERROR for span in spans])
+
+
+class _Envelope:
+    """The resource and scope that spans stand in, their attributes decoded once and only when asked for."""
+
+    def __init__(self, group: Any, scope_group: Any, service: str) -> None:
+        self.service = service
+        self.scope_name = scope_group.scope.name
+        self.resource = attribute_map(group.resource.attributes)
+        self.session = session_id({}, self.resource)
+
+
+def _scan_spans(
+    spans: Iterable[tuple[Span, bytes]], markers: tuple[bytes, ...], envelope: _Envelope, found: _Findings
+) -> None:
+    only_session = markers == (_PLAIN_SESSION_KEY,)
+    for span, raw in spans:
+        if not any([marker in raw for marker in markers]):
+            if envelope.session:
+                found.see(envelope.session, span.start_time_unix_nano, span.end_time_unix_nano)
+        elif only_session and (session := _plain_session_id(raw)):
+            found.see(session, span.start_time_unix_nano, span.end_time_unix_nano)
+        else:
+            _scan_span(span, raw, envelope, found)
+
+
+_PLAIN_SESSION_KEY = b"session.id"
+_PLAIN_SESSION = b"\x0a\x0asession.id\x12"
+"""``KeyValue.key`` (field 1, 10 bytes) and the tag of ``KeyValue.value``, as every encoder writes them."""
+
+
+def _plain_session_id(raw: bytes) -> str:
+    """The session id of a span that names it in the usual encoding; empty: decode the attributes to know."""
+    at = raw.find(_PLAIN_SESSION) + len(_PLAIN_SESSION)
+    if at < len(_PLAIN_SESSION) or len(raw) < at + 3 or raw[at + 1] != 0x0A or raw[at] != raw[at + 2] + 2:
+        return ""
+    length = raw[at + 2]
+    return raw[at + 3 : at + 3 + length].decode("utf-8", "replace") if length < 0x80 else ""
+
+
+def _scan_span(span: Span, raw: bytes, envelope: _Envelope, found: _Findings) -> None:
+    attributes = attribute_map(span.attributes)
+    session = session_id(attributes, envelope.resource) or ""
+    version = SpanVersion(min(span.end_time_unix_nano, MAX_UNIX_NANO), len(raw), xxhash.xxh3_128_digest(raw))
+    interaction = interpret(span, envelope.scope_name)
+    action = None if interaction else user_action(span, envelope.scope_name)
+    if interaction:
+        found.interactions.append(_interaction_row(span, version, session, envelope.service, interaction))
+    if action:
+        found.actions.append(_action_row(span, version, session, action))
+    if session:
+        told = _session_attributes(attributes, envelope, span.end_time_unix_nano, version) if interaction or action else {}
+        found.see(session, span.start_time_unix_nano, span.end_time_unix_nano, told)
+        if interaction or action:
+            found.session_traces.add((session, span.trace_id.hex()))
+
+
+def _session_attributes(
+    attributes: dict[str, Any], envelope: _Envelope, event_unix_nano: int, version: SpanVersion
+) -> dict[str, AttributeValue]:
+    told = {name: attributes[name] for name in SESSION_ATTRIBUTES if name in attributes}
+    if user := user_id(attributes, envelope.resource):
+        told["user.id"] = user
+    if envelope.service:
+        told["service.name"] = envelope.service
+    digest = version.digest.hex()
+    return {
+        name: AttributeValue(min(event_unix_nano, MAX_UNIX_NANO), digest, value)
+        for name, value in told.items()
+        if isinstance(value, str | bool | int | float)
+    }
+
+
+def _interaction_row(
+    span: Span, version: SpanVersion, session: str, service: str, interaction: Interaction
+) -> InteractionRow:
+    return InteractionRow(
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        version=version,
+        start_unix_nano=min(span.start_time_unix_nano, MAX_UNIX_NANO),
+        kind=interaction.kind,
+        status={Status.STATUS_CODE_OK: "ok", Status.STATUS_CODE_ERROR: "error"}.get(span.status.code, "unset"),
+        service=service,
+        session_id=session,
+        conversation_id=interaction.conversation_id or "",
+        operation=interaction.operation,
+        provider=interaction.provider,
+        request_model=interaction.request_model,
+        response_model=interaction.response_model,
+        input_tokens=interaction.usage.input,
+        output_tokens=interaction.usage.output,
+        cost_usd=interaction.cost_usd,
+    )
+
+
+def _action_row(span: Span, version: SpanVersion, session: str, action: UserAction) -> ActionRow:
+    return ActionRow(
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        version=version,
+        start_unix_nano=min(span.start_time_unix_nano, MAX_UNIX_NANO),
+        name=action.name,
+        target=action.target or "",
+        session_id=session,
+    )
+
+
+# Logs
+
+
+def _scan_logs(accepted: AcceptedRequest, origin: Origin, found: _Findings) -> bytes:
+    """Collects; returns the request without the records that are pieces of a recording."""
+    is_plain: list[bool] = []
+    for group in accepted.message.resource_logs:
+        resource = attribute_map(group.resource.attributes)
+        service = _service(group.resource)
+        for scope_group in group.scope_logs:
+            for record in scope_group.log_records:
+                recording = is_recording(record, scope_group.scope.name)
+                is_plain.append(not recording)
+                if recording:
+                    _scan_recording_log(record, resource, origin, found)
+                else:
+                    found.services.add(service)
+                    _scan_log(record, resource, found)
+    if all(is_plain):
+        return accepted.body
+    plain = iter(is_plain)
+    return thin.select(accepted.body, lambda _piece: next(plain))
+
+
+def _scan_log(record: Any, resource: dict[str, Any], found: _Findings) -> None:
+    time = record.time_unix_nano or record.observed_time_unix_nano
+    found.items += 1
+    found.starts.append(time)
+    found.ends.append(time)
+    found.errors += record.severity_number >= 17  # SEVERITY_NUMBER_ERROR
+    if len(record.trace_id) == 16:
+        found.trace_ids.add(record.trace_id)
+    attributes = attribute_map(record.attributes)
+    if session := session_id(attributes, resource):
+        told = _session_events(record, attributes) if record.event_name.startswith("session.") else {}
+        found.see(session, time, time, told)
+        if len(record.trace_id) == 16:
+            found.session_traces.add((session, record.trace_id.hex()))
+
+
+_SESSION_STATES = {"session.start": "active", "session.resume": "active", "session.pause": "paused", "session.end": "ended"}
+
+
+def _session_events(record: Any, attributes: dict[str, Any]) -> dict[str, AttributeValue]:
+    """What a session event (semantic conventions, session.md) says of its session."""
+    time = min(record.time_unix_nano or record.observed_time_unix_nano, MAX_UNIX_NANO)
+    digest = xxhash.xxh3_128_hexdigest(record.SerializeToString())
+    told = {name: attributes[name] for name in SESSION_ATTRIBUTES if name in attributes}
+    if state := _SESSION_STATES.get(record.event_name):
+        told["state"] = state
+    return {name: AttributeValue(time, digest, value) for name, value in told.items()}
+
+
+def _scan_recording_log(record: Any, resource: dict[str, Any], origin: Origin, found: _Findings) -> None:
+    try:
+        chunk = chunk_from_log(
+            project=origin.project,
+            resource_attributes=resource,
+            record_attributes=attribute_map(record.attributes),
+            body=any_value(record.body),
+            time_unix_nano=record.time_unix_nano,
+            received_unix_nano=origin.received_unix_nano,
+        )
+    except InvalidRequest as error:
+        found.quarantined.append(Quarantined(Signal.LOGS, error.message, record.SerializeToString()))
+    else:
+        _note_chunk(chunk, found)
+
+
+def _note_chunk(chunk: Chunk, found: _Findings) -> None:
+    found.chunks.append(chunk)
+    said = announcements(chunk)
+    digest = xxhash.xxh3_128_hexdigest(chunk.payload)
+    told = {
+        name: AttributeValue(chunk.end_unix_nano, digest, value)
+        for name, value in said.attributes.items()
+        if name in CHUNK_ATTRIBUTES
+    }
+    found.see(chunk.session_id, chunk.start_unix_nano, chunk.end_unix_nano, told)
+    found.session_traces.update((chunk.session_id, trace_id) for trace_id in said.trace_ids)
+
+
+# Metrics
+
+
+def _scan_metrics(accepted: AcceptedRequest, found: _Findings) -> None:
+    for group in groups(Signal.METRICS, accepted.message):
+        found.services.add(_service(group.resource))
+        resource = attribute_map(group.resource.attributes)
+        session = session_id({}, resource)
+        for scope_group in scopes(Signal.METRICS, group):
+            metrics = records(Signal.METRICS, scope_group)
+            found.items += len(metrics)
+            times = [point.time_unix_nano for metric in metrics for point in _points(metric)]
+            found.starts += times
+            found.ends += times
+            if session and times:
+                found.see(session, min(times), max(times))
+
+
+def _points(metric: Any) -> Iterator[Any]:
+    kind = metric.WhichOneof("data")
+    return iter(getattr(metric, kind).data_points) if kind else iter(())

@@ -1,0 +1,98 @@
+"""Uploads of recordings: the facts of a chunk from an HTTP request, and ReplayService's upload RPCs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import grpc
+import orjson
+from starlette.requests import Request
+
+from otel_replay._pb.v1 import replay_pb2
+from otel_replay.errors import InvalidRequest
+from otel_replay.receiver.grpc import GRPC_SENDER, abort, guarded
+from otel_replay.receiver.handler import Handler
+from otel_replay.recording.events import ms_to_unix_nano
+from otel_replay.store.base import ChunkReceipt
+
+DEFAULT_STREAM = "main"
+"""The stream of a sender that does not tell its tabs apart."""
+
+
+class UploadFacts(NamedTuple):
+    """A chunk as the handler takes it."""
+
+    session_id: str
+    stream_id: str
+    seq: int | None
+    payload: bytes
+    sent_at_unix_nano: int | None
+
+
+def upload_facts(request: Request, body: bytes) -> UploadFacts:
+    """Reads ``stream_id``, ``seq`` and ``sent_at`` from headers, or from an object body; headers win."""
+    told = _told_in_body(body)
+    headers = request.headers
+    sent_at = headers.get("x-otel-replay-sent-at", told.get("sent_at"))
+    return UploadFacts(
+        session_id=request.path_params["session_id"],
+        stream_id=str(headers.get("x-otel-replay-stream", told.get("stream_id") or DEFAULT_STREAM)),
+        seq=_integer("seq", headers.get("x-otel-replay-seq", told.get("seq"))),
+        payload=body,
+        sent_at_unix_nano=None if sent_at is None else ms_to_unix_nano(_integer("sent_at", sent_at) or 0),
+    )
+
+
+def _told_in_body(body: bytes) -> dict[str, Any]:
+    if body.lstrip()[:1] != b"{":
+        return {}
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}  # whether it is JSON at all is the handler's question
+    return {name: document.get(name) for name in ("stream_id", "seq", "sent_at")}
+
+
+def _integer(name: str, value: Any) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        return int(value)
+    raise InvalidRequest(f"{name} {str(value)[:40]!r} is not a whole number")
+
+
+class UploadRpcs:
+    """``UploadChunk`` and ``UploadChunks`` of ReplayService."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+
+    def upload_chunk(
+        self, request: replay_pb2.UploadChunkRequest, context: grpc.ServicerContext
+    ) -> replay_pb2.UploadChunkResponse:
+        receipt = guarded(lambda: self._store(request), context)
+        return replay_pb2.UploadChunkResponse(seq=receipt.seq, duplicate=receipt.duplicate)
+
+    def upload_chunks(
+        self, requests: Iterator[replay_pb2.UploadChunkRequest], context: grpc.ServicerContext
+    ) -> replay_pb2.UploadChunksResponse:
+        totals = replay_pb2.UploadChunksResponse()
+        for request in requests:
+            try:
+                receipt = self._store(request)
+            except Exception as error:
+                abort(error, context)
+            totals.stored += not receipt.duplicate
+            totals.duplicates += receipt.duplicate
+        return totals
+
+    def _store(self, request: replay_pb2.UploadChunkRequest) -> ChunkReceipt:
+        return self._handler.upload(
+            request.session_id,
+            request.stream_id or DEFAULT_STREAM,
+            request.seq if request.HasField("seq") else None,
+            request.events_json,
+            request.sent_at_unix_nano if request.HasField("sent_at_unix_nano") else None,
+            GRPC_SENDER,
+        )

@@ -1,0 +1,205 @@
+"""The few things in a recording that a timeline tells: clicks, input, words appearing, navigation, console, network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from otel_replay.model import Chunk, DomEvent
+from otel_replay.recording.custom import MAX_TITLE_CHARS, Draft, custom_event, plugin_event
+from otel_replay.recording.events import Event, EventType, event_unix_nano
+from otel_replay.recording.mirror import Mirror, entries
+from otel_replay.recording.nodes import Node, mapping
+from otel_replay.recording.rendered import Reader, Rendered, render
+from otel_replay.recording.selectors import interactive, label, selector
+from otel_replay.recording.streams import join_pieces
+from otel_replay.recording.untrusted import clip, number, one_line
+
+INDEXES_PER_EVENT = 1_000
+MAX_LABEL_CHARS = 80
+MAX_INPUT_CHARS = 200
+MAX_URL_CHARS = 2_000
+MAX_ENCLOSING = 8
+_MUTATION, _MOUSE_INTERACTION, _INPUT = 0, 2, 5
+_CLICKS = {2: "click", 4: "dblclick"}
+
+Drafts = Iterable[Draft]
+
+
+class StreamDistiller:
+    """Follows one stream of a recording in sequence order and tells what happened in it.
+
+    It keeps the page's mirror, which is right only while nothing is missing: before the first full snapshot and after
+    ``gap()`` selectors are None and no text is told, until the next full snapshot. From a full snapshot on, results
+    do not depend on what came before it, except that a Meta event with the address of the last one tells nothing.
+    """
+
+    def __init__(self) -> None:
+        self.next_seq: int | None = None
+        """The number that follows what ``distill_stream`` has fed; None before it has."""
+        self._mirror = Mirror()
+        self._reader = Reader()
+        self._trusted = False
+        self._href: str | None = None
+        self._empty_iframes: set[int] = set()
+        self._by_type: dict[int, Callable[[dict[str, Any]], Drafts]] = {
+            EventType.DOM_CONTENT_LOADED: self._loaded,
+            EventType.FULL_SNAPSHOT: self._full_snapshot,
+            EventType.INCREMENTAL_SNAPSHOT: self._incremental,
+            EventType.META: self._meta,
+            EventType.CUSTOM: lambda data: [custom_event(data)],
+            EventType.PLUGIN: plugin_event,
+        }
+        self._by_source: dict[int, Callable[[dict[str, Any]], Drafts]] = {
+            _MUTATION: self._mutation,
+            _MOUSE_INTERACTION: self._mouse_interaction,
+            _INPUT: self._input,
+        }
+
+    def feed(self, seq: int, events: list[Event]) -> list[DomEvent]:
+        """What happened in the events of the chunk ``seq``; never raises, whatever the events hold.
+
+        ``DomEvent.index`` is the event's position in the chunk times 1,000, plus the place among what was distilled
+        from that event.
+        """
+        self._reader.refill()
+        return [distilled for position, event in enumerate(events) for distilled in self._distill(seq, position, event)]
+
+    def gap(self) -> None:
+        """Events are missing here: the mirror is no longer the page's."""
+        self._trusted = False
+        self._href = None
+        self._empty_iframes = set()
+        self._mirror.reset()
+
+    def _distill(self, seq: int, position: int, event: Event) -> Iterator[DomEvent]:
+        time_unix_nano = event_unix_nano(event) if isinstance(event, dict) else None
+        handler = _handler(self._by_type, event.get("type")) if time_unix_nano is not None else None
+        if handler is None or time_unix_nano is None:
+            return
+        for place, draft in zip(range(INDEXES_PER_EVENT), handler(mapping(event.get("data"))), strict=False):
+            yield DomEvent(
+                seq=seq,
+                index=position * INDEXES_PER_EVENT + place,
+                kind=draft.kind,
+                time_unix_nano=time_unix_nano,
+                title=draft.title,
+                detail=draft.detail,
+                trace_id=draft.trace_id,
+                span_id=draft.span_id,
+            )
+
+    def _loaded(self, data: dict[str, Any]) -> Drafts:
+        """The page was loaded, perhaps again: the next Meta event tells of it even at the same address."""
+        self._href = None
+        return ()
+
+    def _full_snapshot(self, data: dict[str, Any]) -> Drafts:
+        self._reader.refill()
+        self._mirror.reset(data.get("node"))
+        self._trusted = self._mirror.root is not None
+        self._empty_iframes = self._mirror.ids_of("iframe")
+        return ()
+
+    def _incremental(self, data: dict[str, Any]) -> Drafts:
+        handler = _handler(self._by_source, data.get("source"))
+        return handler(data) if handler is not None else ()
+
+    def _mutation(self, data: dict[str, Any]) -> Drafts:
+        if not self._trusted:
+            return ()
+        if data.get("isAttachIframe") and self._fills_iframe(data):
+            self._mirror.apply(data)
+            return ()
+        return [_text_draft(rendered) for rendered in render(self._mirror, data, self._reader)]
+
+    def _fills_iframe(self, data: dict[str, Any]) -> bool:
+        """Whether a full snapshot goes on in this mutation: rrweb sends the documents of iframes after it."""
+        parents = {entry.get("parentId") for entry in entries(data, "adds") if isinstance(entry.get("parentId"), int)}
+        filled = parents & self._empty_iframes
+        self._empty_iframes -= filled
+        return bool(filled)
+
+    def _mouse_interaction(self, data: dict[str, Any]) -> Drafts:
+        act = _CLICKS.get(data["type"]) if isinstance(data.get("type"), int) else None
+        if act is None:
+            return ()
+        node = self._mirror.get(data.get("id"))
+        target = interactive(node) if node is not None else None
+        named = selector(target) if target is not None else None
+        text = label(target, MAX_LABEL_CHARS) if target is not None else ""
+        detail = {"type": act, "selector": named, "text": text, "x": number(data.get("x")), "y": number(data.get("y"))}
+        return [Draft("dom", _title(act, "on", named, text), detail)]
+
+    def _input(self, data: dict[str, Any]) -> Drafts:
+        node = self._mirror.get(data.get("id"))
+        named = selector(node) if node is not None else None
+        text = data.get("text")
+        shown = clip(text, MAX_INPUT_CHARS) if isinstance(text, str) else ""
+        checked = data.get("isChecked") is True
+        if node is not None and node.attributes.get("type") in ("checkbox", "radio"):
+            title = _title("checked" if checked else "unchecked", "", named, "")
+        else:
+            title = _title("input", "in", named, one_line(shown, MAX_LABEL_CHARS))
+        return [Draft("dom", title, {"type": "input", "selector": named, "text": shown, "checked": checked})]
+
+    def _meta(self, data: dict[str, Any]) -> Drafts:
+        """A navigation, unless it only opens another full snapshot of the same page."""
+        href = one_line(data.get("href"), MAX_URL_CHARS)
+        if href == self._href:
+            return ()
+        self._href = href
+        size = {"width": number(data.get("width")), "height": number(data.get("height"))}
+        title = one_line(f"navigated to {href}", MAX_TITLE_CHARS)
+        return [Draft("navigation", title, {"type": "navigation", "href": href, **size})]
+
+
+def distill_stream(chunks: Iterable[Chunk], distiller: StreamDistiller | None = None) -> Iterator[DomEvent]:
+    """The distilled events of one stream's chunks, which come in sequence order; missing numbers are gaps.
+
+    The result depends on the set of chunks alone. With a ``distiller`` that has been fed the chunks before, it goes
+    on from there. To go on from a chunk with a full snapshot instead, start a new one at that chunk: from its snapshot
+    on, selectors and text are those of a run from the beginning.
+    """
+    distiller = distiller or StreamDistiller()
+    for piece in join_pieces(chunks):
+        if distiller.next_seq not in (None, piece.first_seq):
+            distiller.gap()
+        distiller.next_seq = piece.last_seq + 1
+        yield from distiller.feed(piece.first_seq, piece.events)
+
+
+def _handler(
+    table: dict[int, Callable[[dict[str, Any]], Drafts]], key: Any
+) -> Callable[[dict[str, Any]], Drafts] | None:
+    return table.get(key) if isinstance(key, int) else None
+
+
+def _text_draft(rendered: Rendered) -> Draft:
+    block = rendered.block
+    named = selector(block)
+    detail: dict[str, Any] = {
+        "type": "text",
+        "selector": named,
+        "text": rendered.text,
+        "added": rendered.added,
+        "node_id": block.id,
+        "within": _enclosing(block),
+    }
+    if rendered.truncated:
+        detail["truncated"] = True
+    end = rendered.text if len(rendered.text) <= MAX_LABEL_CHARS else "…" + rendered.text[-MAX_LABEL_CHARS:]
+    return Draft("dom", _title("text", "in", named, one_line(end, MAX_LABEL_CHARS + 1)), detail)
+
+
+def _enclosing(block: Node) -> list[int]:
+    """Ids of the nearest blocks around a block: an answer of several paragraphs is joined by what holds them all."""
+    around = (node.id for node in block.ancestors() if node is not block and node.is_block)
+    return [node_id for node_id, _ in zip(around, range(MAX_ENCLOSING), strict=False)]
+
+
+def _title(act: str, preposition: str, named: str | None, text: str) -> str:
+    where = one_line(named, MAX_TITLE_CHARS - MAX_LABEL_CHARS - 20) if named else "the page"
+    quoted = f" “{text}”" if text else ""
+    joint = ":" if act == "text" and quoted else ""
+    return one_line(" ".join(filter(None, [act, preposition, where])) + joint + quoted, MAX_TITLE_CHARS)

@@ -1,0 +1,204 @@
+"""rrweb events as they arrive: parsed, checked, dated and made into chunks.
+
+Source of the shapes: ``packages/types/src/index.ts`` of rrweb 2.2.2.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum
+from typing import Any, NoReturn, TypeGuard
+
+import orjson
+
+from otel_replay.errors import InvalidRequest
+from otel_replay.model import Chunk
+
+Event = dict[str, Any]
+"""One rrweb event: ``{"type": int, "timestamp": ms, "data": {...}}``, numbers and strings from outside."""
+
+MAX_TIMESTAMP_MS = 9_223_372_036_854
+"""Year 2262: the last millisecond whose nanoseconds fit 64 bits."""
+MAX_SEQ = 2**53
+"""JavaScript's integers are exact up to here."""
+MAX_ID_CHARS = 200
+_LONG_NUMBER = re.compile(rb"[:,\[ ]-?[0-9]{19}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class EventType(IntEnum):
+    """rrweb's event types that mean something here."""
+
+    DOM_CONTENT_LOADED = 0
+    FULL_SNAPSHOT = 2
+    INCREMENTAL_SNAPSHOT = 3
+    META = 4
+    CUSTOM = 5
+    PLUGIN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSummary:
+    """What a chunk's metadata row says of its events; earliest and latest timestamp, whatever their order.
+
+    A mouse move packs past positions with a negative ``timeOffset``: what it shows may precede ``start_unix_nano``.
+    """
+
+    start_unix_nano: int
+    end_unix_nano: int
+    events: int
+    has_full_snapshot: bool
+
+
+def parse_events(payload: bytes) -> list[Event]:
+    """The events of a payload in the order sent, each with an integer ``type`` and a ``timestamp`` in range.
+
+    ``payload`` is UTF-8 JSON: an array of events, an object with an ``events`` array, or one event.
+    Raises ``InvalidRequest`` saying what and where (``events[3].timestamp: ...``).
+    """
+    events = raw_events(payload)
+    for position, event in enumerate(events):
+        _check(event, f"events[{position}]")
+    return events
+
+
+def raw_events(payload: bytes) -> list[Event]:
+    """The events of a payload, JSON-equal to what was sent and in that order, their fields unchecked.
+
+    Strings may hold lone surrogates, which JSON can escape and UTF-8 cannot hold: write them with ``json.dumps``.
+    Raises ``InvalidRequest`` where the payload is not JSON or holds no events.
+    """
+    document = _load(payload)
+    if isinstance(document, dict):
+        document = document.get("events", [document])
+    if not isinstance(document, list):
+        raise InvalidRequest(
+            f"events: expected an array, found {_type_name(document)}",
+            hint="send an array of rrweb events, or an object with an events array",
+        )
+    return document
+
+
+def ms_to_unix_nano(ms: int | float) -> int:
+    """rrweb's milliseconds as nanoseconds: the one place where that is done.
+
+    A float stands for the decimal it is written as (1.1 ms is 1,100,000 ns); nanoseconds never pass through a float.
+    """
+    if isinstance(ms, int):
+        return ms * 1_000_000
+    return round(Decimal(repr(ms)) * 1_000_000)
+
+
+def event_unix_nano(event: Event) -> int | None:
+    """When an event happened, or None where its timestamp is no number in range."""
+    timestamp = event.get("timestamp")
+    return ms_to_unix_nano(timestamp) if _is_timestamp(timestamp) else None
+
+
+def summarise(events: list[Event]) -> ChunkSummary:
+    """The metadata of at least one parsed event."""
+    times = [ms_to_unix_nano(event["timestamp"]) for event in events]
+    has_full_snapshot = any(event["type"] == EventType.FULL_SNAPSHOT for event in events)
+    return ChunkSummary(min(times), max(times), len(events), has_full_snapshot)
+
+
+def chunk_from_upload(
+    *,
+    project: int,
+    session_id: str,
+    stream_id: str,
+    seq: int | None,
+    payload: bytes,
+    received_unix_nano: int,
+    sent_at_unix_nano: int | None,
+) -> Chunk:
+    """A chunk as uploaded over HTTP or gRPC, checked; the payload is kept byte for byte.
+
+    Raises ``InvalidRequest`` for ids that are empty, over 200 characters or hold control characters, a sequence
+    number outside 0..2**53, a payload that is not rrweb JSON, and a payload without events.
+    """
+    check_id("session_id", session_id)
+    check_id("stream_id", stream_id)
+    if seq is not None and (isinstance(seq, bool) or not 0 <= seq <= MAX_SEQ):
+        raise InvalidRequest(f"seq: {seq} is not in 0..2**53", hint="number the chunks of a stream from 0")
+    events = parse_events(payload)
+    if not events:
+        raise InvalidRequest("events: the array is empty", hint="send a chunk only when there are events")
+    summary = summarise(events)
+    return Chunk(
+        project=project,
+        session_id=session_id,
+        stream_id=stream_id,
+        seq=seq,
+        payload=payload,
+        received_unix_nano=received_unix_nano,
+        start_unix_nano=summary.start_unix_nano,
+        end_unix_nano=summary.end_unix_nano,
+        events=summary.events,
+        has_full_snapshot=summary.has_full_snapshot,
+        sent_at_unix_nano=sent_at_unix_nano,
+    )
+
+
+def check_id(name: str, value: str) -> None:
+    """Raises ``InvalidRequest`` unless ``value`` has 1 to 200 characters, none of them a control character."""
+    if not 1 <= len(value) <= MAX_ID_CHARS:
+        raise InvalidRequest(f"{name}: {len(value)} characters, expected 1 to {MAX_ID_CHARS}")
+    if _CONTROL.search(value):
+        raise InvalidRequest(f"{name}: holds a control character")
+
+
+def _check(event: Any, where: str) -> None:
+    if not isinstance(event, dict):
+        raise InvalidRequest(f"{where}: expected an rrweb event object, found {_type_name(event)}")
+    kind = event.get("type")
+    if not isinstance(kind, int) or isinstance(kind, bool):
+        raise InvalidRequest(f"{where}.type: expected an integer, found {_type_name(kind)}")
+    timestamp = event.get("timestamp")
+    if not _is_timestamp(timestamp):
+        found = str(timestamp)[:30] if isinstance(timestamp, int | float) else _type_name(timestamp)
+        raise InvalidRequest(
+            f"{where}.timestamp: expected Unix milliseconds, 0 to {MAX_TIMESTAMP_MS}, found {found}",
+            hint="rrweb's own timestamps are milliseconds; nanoseconds do not belong here",
+        )
+
+
+def _is_timestamp(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_TIMESTAMP_MS
+
+
+def _type_name(value: Any) -> str:
+    names = {type(None): "nothing", dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
+    return names.get(type(value), "a number")
+
+
+def _load(payload: bytes) -> Any:
+    """Any JSON document; orjson where it is exact, else the standard library (lone surrogates, 64-bit overflow)."""
+    if not _LONG_NUMBER.search(payload):
+        try:
+            return orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            pass  # the standard library decides, and words the error
+    try:
+        return json.loads(payload.decode(), parse_constant=_not_a_number, parse_float=_finite)
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"events: not UTF-8 at byte {error.start}") from error
+    except RecursionError as error:
+        raise InvalidRequest("events: nested too deeply") from error
+    except ValueError as error:
+        raise InvalidRequest(f"events: not JSON: {error}") from error
+
+
+def _not_a_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number is too large for a double")
+    return number

@@ -1,0 +1,112 @@
+"""The chunks of one stream in sequence order: joining, gaps, and where a player can start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from otel_replay.errors import InvalidRequest
+from otel_replay.model import Chunk, Gap
+from otel_replay.recording.events import Event, parse_events
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkInfo:
+    """What finding gaps and seeking need of a chunk: its metadata row without the payload."""
+
+    seq: int
+    start_unix_nano: int
+    end_unix_nano: int
+    has_full_snapshot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Events that came in one chunk, or one event that came in the slices ``first_seq`` to ``last_seq``."""
+
+    first_seq: int
+    last_seq: int
+    events: list[Event]
+
+
+def join_events(chunks: Iterable[Chunk]) -> Iterator[tuple[int, list[Event]]]:
+    """(sequence number of the chunk or first slice, its events) for the chunks of one stream in sequence order.
+
+    An event with a missing slice is left out, and so is what cannot be read.
+    """
+    return ((piece.first_seq, piece.events) for piece in join_pieces(chunks))
+
+
+def join_pieces(chunks: Iterable[Chunk]) -> Iterator[Piece]:
+    """``join_events`` with the numbers each piece covers, so that what is missing between two shows."""
+    slices: list[Chunk] = []
+    for chunk in chunks:
+        if chunk.slice_count == 1:
+            slices = [chunk]
+        elif slices and _continues(slices[-1], chunk):
+            slices.append(chunk)
+        else:
+            slices = [chunk] if chunk.slice_index == 1 else []
+        if slices and len(slices) == chunk.slice_count:
+            yield from _joined(slices)
+            slices = []
+
+
+def find_gaps(stream_id: str, infos: Iterable[ChunkInfo]) -> list[Gap]:
+    """The holes in a stream's sequence numbers, in order; ``infos`` come in sequence order.
+
+    A first number above 0 is a gap after -1. What is missing lies between the end of the chunk before (for a missing
+    beginning: the start of the chunk after) and the start of the chunk after.
+    """
+    gaps: list[Gap] = []
+    after: ChunkInfo | None = None
+    resumes_at: int | None = None
+    for info in reversed(list(infos)):
+        if after is not None and after.seq > info.seq + 1:
+            gaps.append(_gap(stream_id, info.seq, info.end_unix_nano, after, resumes_at))
+        resumes_at = info.seq if info.has_full_snapshot else resumes_at
+        after = info
+    if after is not None and after.seq > 0:
+        gaps.append(_gap(stream_id, -1, after.start_unix_nano, after, resumes_at))
+    return gaps[::-1]
+
+
+def snapshot_before(infos: Iterable[ChunkInfo], unix_nano: int) -> int | None:
+    """The sequence number to play from to see ``unix_nano``: the last chunk with a full snapshot that starts by then.
+
+    None where there is none: everything before the first full snapshot cannot be played.
+    """
+    found = [info.seq for info in infos if info.has_full_snapshot and info.start_unix_nano <= unix_nano]
+    return max(found, default=None)
+
+
+def _continues(before: Chunk, chunk: Chunk) -> bool:
+    return (
+        before.seq is not None
+        and chunk.seq == before.seq + 1
+        and chunk.slice_index == before.slice_index + 1
+        and chunk.slice_count == before.slice_count
+    )
+
+
+def _joined(slices: list[Chunk]) -> Iterator[Piece]:
+    first, last = slices[0].seq, slices[-1].seq
+    if first is None or last is None:
+        return  # not numbered yet, so not part of the order
+    try:
+        events = parse_events(b"".join(chunk.payload for chunk in slices))
+    except InvalidRequest:
+        return  # slices are stored unparsed; what they make together may not be an event
+    yield Piece(first, last, events)
+
+
+def _gap(stream_id: str, after_seq: int, from_unix_nano: int, after: ChunkInfo, resumes_at: int | None) -> Gap:
+    return Gap(
+        stream_id=stream_id,
+        after_seq=after_seq,
+        missing=after.seq - after_seq - 1,
+        reason="missing",
+        from_unix_nano=from_unix_nano,
+        to_unix_nano=after.start_unix_nano,
+        resumes_at=resumes_at,
+    )
