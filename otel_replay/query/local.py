@@ -1,0 +1,260 @@
+"""Queries answered in this process, over any store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+
+from otel_replay.errors import InvalidRequest, NotFound, StoreError
+from otel_replay.genai.identity import session_id as session_of
+from otel_replay.model import DEFAULT_PROJECT, DomEvent, Gap, Session, StoredLog, StoredSpan
+from otel_replay.otlp import json as otlp_json
+from otel_replay.otlp.attributes import attribute_map
+from otel_replay.query.recordings import MAX_PAGE_BYTES, RecordingPage, StreamRecording, read_recording
+from otel_replay.query.sessions import DEFAULT_LIMIT, check_limit, decode_cursor, page_dict
+from otel_replay.recording.streams import find_gaps
+from otel_replay.store.base import Reader, SessionFilter
+from otel_replay.timeline import StreamView, Subject, Timeline, build_timeline
+
+AROUND_TRACE_NS = 10 * 10**9
+"""A trace's timeline shows the page from this long before the trace to this long after it: the click that caused it
+comes just before, and the words stay on the page after."""
+
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class _Parts(NamedTuple):
+    """What belongs to one trace."""
+
+    sessions: list[Session]
+    spans: list[StoredSpan]
+    logs: list[StoredLog]
+    streams: list[StreamView]
+
+
+class LocalReplay:
+    """Timelines, sessions and recordings of one project; ``close()`` lets go of the store."""
+
+    def __init__(self, reader: Reader, project: int = DEFAULT_PROJECT) -> None:
+        self._reader = reader
+        self._project = project
+        self.recordings = LocalRecordings(reader, project)
+
+    def timeline(
+        self, trace_id: str | None = None, *, session_id: str | None = None, conversation_id: str | None = None
+    ) -> Timeline:
+        """The whole story of exactly one of a trace, a session or a conversation.
+
+        Raises :class:`NotFound` when nothing is known of it, :class:`InvalidRequest` for an id that cannot be one.
+        """
+        given = [one for one in (trace_id, session_id, conversation_id) if one]
+        if len(given) != 1:
+            raise InvalidRequest("ask for one of trace_id, session_id and conversation_id", hint="exactly one of them")
+        if session_id:
+            return self._session_timeline(session_id)
+        if trace_id:
+            trace_id = check_trace_id(trace_id)
+            return self._trace_timeline(Subject("trace", trace_id), [trace_id])
+        conversation_id = conversation_id or ""
+        traces = self._reader.traces_of_conversation(self._project, conversation_id)
+        return self._trace_timeline(Subject("conversation", conversation_id), traces)
+
+    def trace(self, trace_id: str) -> bytes:
+        """``TracesData`` of a trace as protobuf: every span, resource and scope as the bytes received."""
+        data = self._reader.trace(self._project, check_trace_id(trace_id))
+        if not data:
+            raise _no_such("trace", trace_id)
+        return data
+
+    def trace_json(self, trace_id: str) -> dict[str, Any]:
+        """The same in OTLP's JSON mapping."""
+        return otlp_json.encode(TracesData.FromString(self.trace(trace_id)))
+
+    def sessions(
+        self,
+        *,
+        user: str | None = None,
+        feature: str | None = None,
+        label: str | None = None,
+        since_unix_nano: int | None = None,
+        until_unix_nano: int | None = None,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        """A page of sessions, newest first: ``{"sessions": [...], "total", "total_at_least", "next_cursor"}``."""
+        wanted = SessionFilter(user, feature, label, since_unix_nano, until_unix_nano)
+        after = decode_cursor(cursor)
+        return page_dict(self._reader.sessions(self._project, wanted, limit=check_limit(limit), after=after))
+
+    def close(self) -> None:
+        close = getattr(self._reader, "close", None)
+        if close:
+            close()
+
+    # Timelines
+
+    def _trace_timeline(self, subject: Subject, traces: Sequence[str]) -> Timeline:
+        """Of one trace, or of the traces of a conversation."""
+        parts = [self._parts(trace) for trace in traces]
+        sessions = {session.session_id: session for part in parts for session in part.sessions}
+        spans = [span for part in parts for span in part.spans]
+        logs = [log for part in parts for log in part.logs]
+        if not sessions and not spans and not logs:
+            raise _no_such(subject.kind, subject.id)
+        return self._build(subject, list(sessions.values()), spans, logs, _merged([part.streams for part in parts]))
+
+    def _parts(self, trace_id: str) -> _Parts:
+        spans = self._reader.spans_of_trace(self._project, trace_id)
+        logs = self._reader.logs_of_trace(self._project, trace_id)
+        sessions = self._sessions_of(trace_id, spans, logs)
+        views = [view for session in sessions for view in self._streams(session.session_id)]
+        return _Parts(sessions, spans, logs, _near(views, trace_id, spans, logs))
+
+    def _session_timeline(self, session_id: str) -> Timeline:
+        session = self._reader.session(self._project, session_id)
+        if session is None:
+            raise _no_such("session", session_id)
+        own_spans = self._reader.spans_of_session(self._project, session_id)
+        logs = self._reader.logs_of_session(self._project, session_id)
+        traces = {span.trace_id for span in own_spans} | {*self._reader.traces_of_session(self._project, session_id)}
+        spans = [span for trace in sorted(traces) for span in self._reader.spans_of_trace(self._project, trace)]
+        logs += [log for trace in sorted(traces) for log in self._reader.logs_of_trace(self._project, trace)]
+        return self._build(Subject("session", session_id), [session], spans, logs, self._streams(session_id))
+
+    def _sessions_of(self, trace_id: str, spans: Sequence[StoredSpan], logs: Sequence[StoredLog]) -> list[Session]:
+        """Every session with an edge to the trace: recorded ones, and those that its spans and logs name."""
+        named = {session_of(attribute_map(one.span.attributes), attribute_map(one.resource.attributes)) for one in spans}
+        named |= {session_of(attribute_map(one.record.attributes), attribute_map(one.resource.attributes)) for one in logs}
+        named |= {*self._reader.sessions_of_trace(self._project, trace_id)}
+        found = [self._reader.session(self._project, session_id) for session_id in sorted(filter(None, named))]
+        return [session for session in found if session]
+
+    def _streams(self, session_id: str) -> list[StreamView]:
+        views = []
+        for stream_id in self._reader.streams(self._project, session_id):
+            gaps = find_gaps(stream_id, self._reader.chunk_infos(self._project, session_id, stream_id))
+            events = self._reader.dom_events(self._project, session_id, stream_id)
+            views.append(StreamView(session_id, stream_id, events, gaps))
+        return views
+
+    def _build(
+        self,
+        subject: Subject,
+        sessions: Sequence[Session],
+        spans: Sequence[StoredSpan],
+        logs: Sequence[StoredLog],
+        streams: Sequence[StreamView],
+    ) -> Timeline:
+        timeline = build_timeline(subject=subject, sessions=sessions, spans=spans, logs=logs, streams=streams)
+        waiting = sum(self._reader.undistilled(self._project, session.session_id) for session in sessions)
+        if not waiting:
+            return timeline
+        warning = f"{waiting} chunks of the recording are stored but not distilled yet"
+        return replace(timeline, warnings=(*timeline.warnings, warning))
+
+
+class LocalRecordings:
+    """Recordings of one project."""
+
+    def __init__(self, reader: Reader, project: int) -> None:
+        self._reader = reader
+        self._project = project
+
+    def download(
+        self,
+        session_id: str,
+        stream: str | None = None,
+        *,
+        from_unix_nano: int | None = None,
+        to_unix_nano: int | None = None,
+    ) -> list[StreamRecording]:
+        """Every stream of a session (or the one named), each with its rrweb events exactly as they were sent.
+
+        With ``from_unix_nano`` from the nearest earlier full snapshot on.
+        """
+        return self.page(
+            session_id, stream=stream, from_unix_nano=from_unix_nano, to_unix_nano=to_unix_nano, max_bytes=2**62
+        ).streams
+
+    def page(
+        self,
+        session_id: str,
+        *,
+        stream: str | None = None,
+        from_unix_nano: int | None = None,
+        to_unix_nano: int | None = None,
+        max_bytes: int = MAX_PAGE_BYTES,
+        cursor: str | None = None,
+    ) -> RecordingPage:
+        """Part of a recording; with ``from_unix_nano`` from the nearest earlier full snapshot on."""
+        return read_recording(
+            self._reader,
+            self._project,
+            session_id,
+            stream=stream,
+            from_unix_nano=from_unix_nano,
+            to_unix_nano=to_unix_nano,
+            max_bytes=max_bytes,
+            cursor=cursor,
+        )
+
+    def upload(self, session_id: str, events: Sequence[dict[str, Any]], *, stream: str = "main") -> int:
+        """Not from here: a file has one writer."""
+        raise StoreError(
+            "a file opened for reading takes no recordings",
+            hint="open the running server instead: otel_replay.open('http://127.0.0.1:4318')",
+        )
+
+
+def check_trace_id(trace_id: str) -> str:
+    """In lower case; raises :class:`InvalidRequest` for anything but 32 hexadecimal digits."""
+    if not _TRACE_ID.fullmatch(trace_id.lower()):
+        raise InvalidRequest(f"{trace_id[:80]!r} is not a trace id", hint="a trace id has 32 hexadecimal digits")
+    return trace_id.lower()
+
+
+def _no_such(what: str, wanted: str) -> NotFound:
+    return NotFound(f"no {what} {wanted[:200]}", hint="otel-replay sessions lists what there is")
+
+
+def _near(
+    views: Iterable[StreamView], trace_id: str, spans: Sequence[StoredSpan], logs: Sequence[StoredLog]
+) -> list[StreamView]:
+    """The views cut to the time of a trace, but for events that carry its id."""
+    times = [time for one in spans for time in (one.span.start_time_unix_nano, one.span.end_time_unix_nano)]
+    times += [one.record.time_unix_nano or one.record.observed_time_unix_nano for one in logs]
+    times += [event.time_unix_nano for view in views for event in view.dom_events if event.trace_id == trace_id]
+    if not times:
+        return []
+    start, end = min(times) - AROUND_TRACE_NS, max(times) + AROUND_TRACE_NS
+
+    def within(event: DomEvent) -> bool:
+        return start <= event.time_unix_nano <= end
+
+    return [
+        StreamView(
+            view.session_id,
+            view.stream_id,
+            [event for event in view.dom_events if within(event)],
+            [gap for gap in view.gaps if gap.from_unix_nano <= end and gap.to_unix_nano >= start],
+        )
+        for view in views
+    ]
+
+
+def _merged(parts: Iterable[Iterable[StreamView]]) -> list[StreamView]:
+    """One view of each stream from those of several traces, nothing twice."""
+    events: dict[tuple[str, str], dict[tuple[int, int], DomEvent]] = {}
+    gaps: dict[tuple[str, str], dict[int, Gap]] = {}
+    for view in (view for part in parts for view in part):
+        key = (view.session_id, view.stream_id)
+        events.setdefault(key, {}).update({(event.seq, event.index): event for event in view.dom_events})
+        gaps.setdefault(key, {}).update({gap.after_seq: gap for gap in view.gaps})
+    return [
+        StreamView(*key, [seen[place] for place in sorted(seen)], [gaps[key][seq] for seq in sorted(gaps[key])])
+        for key, seen in events.items()
+    ]

@@ -1,0 +1,157 @@
+"""Reading recordings back: the rrweb events of each stream in sequence order, whole, in part or page by page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from otel_replay.errors import InvalidRequest, NotFound
+from otel_replay.model import Gap
+from otel_replay.recording.streams import ChunkInfo, find_gaps, join_pieces, snapshot_before
+from otel_replay.store.base import Reader
+from otel_replay.timeline.entry import gap_dict
+
+MAX_PAGE_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRecording:
+    """Part of one stream: the events of the chunks ``from_seq`` to ``to_seq``, and the holes among them."""
+
+    stream_id: str
+    from_seq: int
+    to_seq: int
+    gaps: Sequence[Gap]
+    events: list[dict[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "stream_id": self.stream_id,
+            "from_seq": self.from_seq,
+            "to_seq": self.to_seq,
+            "gaps": [gap_dict(gap) for gap in self.gaps],
+            "events": self.events,
+        }
+
+
+class RecordingPage(NamedTuple):
+    """As much as fits; ``next_cursor`` goes on after it."""
+
+    streams: list[StreamRecording]
+    next_cursor: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"streams": [stream.to_dict() for stream in self.streams], "next_cursor": self.next_cursor}
+
+
+class _Position(NamedTuple):
+    stream_id: str
+    seq: int
+
+
+def read_recording(
+    reader: Reader,
+    project: int,
+    session_id: str,
+    *,
+    stream: str | None = None,
+    from_unix_nano: int | None = None,
+    to_unix_nano: int | None = None,
+    max_bytes: int = MAX_PAGE_BYTES,
+    cursor: str | None = None,
+) -> RecordingPage:
+    """One page of a session's recording.
+
+    With ``from_unix_nano`` each stream starts at the nearest earlier full snapshot, so that it can be played. Raises
+    :class:`NotFound` for a session without a recording, or without that stream.
+    """
+    wanted = _streams(reader, project, session_id, stream)
+    position = _decode(cursor) if cursor else None
+    if position is not None:
+        if position.stream_id not in wanted:
+            raise InvalidRequest("the cursor is not one of this recording", hint="start again without a cursor")
+        wanted = wanted[wanted.index(position.stream_id) :]
+    page, left = [], max_bytes
+    for stream_id in wanted:
+        infos = reader.chunk_infos(project, session_id, stream_id)
+        first, last = _bounds(infos, from_unix_nano, to_unix_nano)
+        if position is not None and position.stream_id == stream_id:
+            first = position.seq
+        if left <= 0:
+            return RecordingPage(page, _encode(_Position(stream_id, first)))
+        part = _read_part(reader, (project, session_id, stream_id), first, last, left)
+        page.append(_recording(stream_id, infos, first, part))
+        if part.next_seq is not None:
+            return RecordingPage(page, _encode(_Position(stream_id, part.next_seq)))
+        left -= part.size
+    return RecordingPage(page, None)
+
+
+def _streams(reader: Reader, project: int, session_id: str, stream: str | None) -> list[str]:
+    streams = reader.streams(project, session_id)
+    if not streams:
+        raise NotFound(f"session {session_id} has no recording", hint="otel-replay sessions lists what there is")
+    if stream is None:
+        return streams
+    if stream not in streams:
+        raise NotFound(f"session {session_id} has no stream {stream}", hint=f"it has: {', '.join(streams)}")
+    return [stream]
+
+
+def _bounds(infos: Sequence[ChunkInfo], from_unix_nano: int | None, to_unix_nano: int | None) -> tuple[int, int]:
+    """First and last sequence number to read."""
+    first = infos[0].seq
+    if from_unix_nano is not None:
+        first = snapshot_before(infos, from_unix_nano) or first
+    if to_unix_nano is None:
+        return first, infos[-1].seq
+    return first, max((info.seq for info in infos if info.start_unix_nano <= to_unix_nano), default=first)
+
+
+class _Part(NamedTuple):
+    events: list[dict[str, Any]]
+    last_seq: int
+    size: int
+    next_seq: int | None
+
+
+def _read_part(reader: Reader, stream: tuple[int, str, str], first: int, last: int, max_bytes: int) -> _Part:
+    """Whole pieces until ``max_bytes`` are passed, at least one; a sliced event is never cut."""
+    sizes: list[int] = []
+    chunks = _measured(reader.chunks(*stream, from_seq=first, to_seq=last), sizes)
+    part = _Part([], first, 0, None)
+    for piece in join_pieces(chunks):
+        if part.events and part.size >= max_bytes:
+            return part._replace(next_seq=piece.first_seq)
+        part.events.extend(piece.events)
+        part = part._replace(last_seq=piece.last_seq, size=sum(sizes))
+    return part
+
+
+def _measured(chunks: Iterator[Any], sizes: list[int]) -> Iterator[Any]:
+    for chunk in chunks:
+        sizes.append(len(chunk.payload))
+        yield chunk
+
+
+def _recording(stream_id: str, infos: Sequence[ChunkInfo], first: int, part: _Part) -> StreamRecording:
+    last = part.last_seq
+    within = [gap for gap in find_gaps(stream_id, infos) if first - 1 <= gap.after_seq < last]
+    return StreamRecording(stream_id, first, last, within, part.events)
+
+
+def _encode(position: _Position) -> str:
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
+
+
+def _decode(cursor: str) -> _Position:
+    try:
+        stream_id, seq = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+    except ValueError:
+        stream_id, seq = None, None
+    if not isinstance(stream_id, str) or not isinstance(seq, int) or seq < 0:
+        raise InvalidRequest("the cursor is not one that was given out", hint="leave it out to start at the beginning")
+    return _Position(stream_id, seq)

@@ -1,0 +1,168 @@
+"""Queries answered by a running server, over its HTTP interface."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from otel_replay.errors import InvalidRequest, NotFound, ReplayError, RequestTooLarge, RetryableError, StoreUnavailable
+from otel_replay.query.recordings import StreamRecording
+from otel_replay.timeline import Timeline
+from otel_replay.timeline.parse import gap_from_dict, timeline_from_dict
+
+TIMEOUT_S = 30.0
+_ERRORS: dict[int, type[ReplayError]] = {400: InvalidRequest, 404: NotFound, 413: RequestTooLarge, 503: StoreUnavailable}
+
+
+class RemoteReplay:
+    """The same questions as :class:`~otel_replay.query.local.LocalReplay`, asked of the server at ``url``."""
+
+    def __init__(self, url: str) -> None:
+        self._http = _Http(url)
+        self.recordings = RemoteRecordings(self._http)
+
+    def timeline(
+        self, trace_id: str | None = None, *, session_id: str | None = None, conversation_id: str | None = None
+    ) -> Timeline:
+        given = [("traces", trace_id), ("sessions", session_id), ("conversations", conversation_id)]
+        wanted = [(kind, value) for kind, value in given if value]
+        if len(wanted) != 1:
+            raise InvalidRequest("ask for one of trace_id, session_id and conversation_id", hint="exactly one of them")
+        kind, value = wanted[0]
+        pages = list(self._http.pages(f"/api/v1/{kind}/{quote(value, safe='')}/timeline"))
+        return timeline_from_dict({**pages[0], "entries": [entry for page in pages for entry in page["entries"]]})
+
+    def trace(self, trace_id: str) -> bytes:
+        path = f"/api/v1/traces/{quote(trace_id, safe='')}"
+        return self._http.get(path, accept="application/x-protobuf").content
+
+    def trace_json(self, trace_id: str) -> dict[str, Any]:
+        return self._http.document(f"/api/v1/traces/{quote(trace_id, safe='')}")
+
+    def sessions(
+        self,
+        *,
+        user: str | None = None,
+        feature: str | None = None,
+        label: str | None = None,
+        since_unix_nano: int | None = None,
+        until_unix_nano: int | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> dict[str, Any]:
+        parameters = {
+            "user": user,
+            "feature": feature,
+            "label": label,
+            "since": since_unix_nano,
+            "until": until_unix_nano,
+            "limit": limit,
+            "cursor": cursor,
+        }
+        return self._http.document("/api/v1/sessions", parameters)
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class RemoteRecordings:
+    """Recordings over HTTP."""
+
+    def __init__(self, http: _Http) -> None:
+        self._http = http
+
+    def download(
+        self,
+        session_id: str,
+        stream: str | None = None,
+        *,
+        from_unix_nano: int | None = None,
+        to_unix_nano: int | None = None,
+    ) -> list[StreamRecording]:
+        """Every stream of a session (or the one named), each with its rrweb events exactly as they were sent.
+
+        With ``from_unix_nano`` from the nearest earlier full snapshot on.
+        """
+        path = f"/api/v1/sessions/{quote(session_id, safe='')}/recording"
+        streams: dict[str, StreamRecording] = {}
+        for page in self._http.pages(path, {"stream": stream, "from": from_unix_nano, "to": to_unix_nano}):
+            for part in page["streams"]:
+                found = _stream(part)
+                before = streams.get(found.stream_id)
+                streams[found.stream_id] = _joined(before, found) if before else found
+        return list(streams.values())
+
+    def upload(self, session_id: str, events: Sequence[dict[str, Any]], *, stream: str = "main") -> int:
+        """Stores rrweb events as the stream's next chunk; returns its sequence number. The same events again are the
+        same chunk."""
+        path = f"/api/v1/sessions/{quote(session_id, safe='')}/events"
+        answer = self._http.post(path, json.dumps({"stream_id": stream, "events": list(events)}).encode())
+        return int(answer["seq"])
+
+
+class _Http:
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._session = requests.Session()
+        self._session.trust_env = False  # a proxy of the environment is not meant for a receiver
+
+    def get(self, path: str, parameters: dict[str, Any] | None = None, *, accept: str = "application/json") -> Any:
+        return self._ask("GET", path, params=parameters, headers={"accept": accept})
+
+    def document(self, path: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
+        found: dict[str, Any] = self.get(path, parameters).json()
+        return found
+
+    def pages(self, path: str, parameters: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        cursor = None
+        while True:
+            page = self.document(path, {**(parameters or {}), "cursor": cursor})
+            yield page
+            cursor = page["next_cursor"]
+            if not cursor:
+                return
+
+    def post(self, path: str, body: bytes) -> dict[str, Any]:
+        found: dict[str, Any] = self._ask("POST", path, data=body, headers={"content-type": "application/json"}).json()
+        return found
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            answer = self._session.request(method, self._url + path, timeout=TIMEOUT_S, **options)
+        except requests.RequestException as error:
+            raise RetryableError(
+                f"no answer from {self._url}: {error}", hint="is the server running? otel-replay serve"
+            ) from error
+        if answer.status_code >= 400:
+            kind = _ERRORS.get(answer.status_code, ReplayError)
+            raise kind(_detail(answer))
+        return answer
+
+
+def _detail(answer: Any) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"the server answered {answer.status_code}"
+
+
+def _stream(part: dict[str, Any]) -> StreamRecording:
+    gaps = [gap_from_dict(gap) for gap in part["gaps"]]
+    return StreamRecording(part["stream_id"], part["from_seq"], part["to_seq"], gaps, part["events"])
+
+
+def _joined(before: StreamRecording, after: StreamRecording) -> StreamRecording:
+    return StreamRecording(
+        before.stream_id,
+        before.from_seq,
+        after.to_seq,
+        [*before.gaps, *after.gaps],
+        before.events + after.events,
+    )

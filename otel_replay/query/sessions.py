@@ -1,0 +1,70 @@
+"""Lists of sessions: filters and cursors in, the JSON of the interface out."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from otel_replay.errors import InvalidRequest
+from otel_replay.store.base import SessionPage, SessionSummary
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 1000
+
+
+def session_dict(summary: SessionSummary) -> dict[str, Any]:
+    """One session as JSON; times as strings of Unix nanoseconds."""
+    session = summary.session
+    attributes = session.attributes
+    return {
+        "session_id": session.session_id,
+        "state": session.state,
+        "start_unix_nano": str(session.start_unix_nano),
+        "end_unix_nano": str(session.end_unix_nano),
+        "user": attributes.get("user.id"),
+        "feature": attributes.get("feature"),
+        "label": attributes.get("label"),
+        "service": attributes.get("service.name"),
+        "attributes": dict(attributes),
+        "interactions": summary.interactions,
+        "actions": summary.actions,
+        "errors": summary.errors,
+        "traces": summary.traces,
+        "has_recording": summary.has_recording,
+        "models": list(summary.models),
+        "tokens": {"input": summary.tokens[0], "output": summary.tokens[1]},
+    }
+
+
+def page_dict(page: SessionPage) -> dict[str, Any]:
+    """``{"sessions", "total", "total_at_least", "next_cursor"}``."""
+    return {
+        "sessions": [session_dict(summary) for summary in page.sessions],
+        "total": page.total,
+        "total_at_least": False,
+        "next_cursor": encode_cursor(page.next_position),
+    }
+
+
+def encode_cursor(position: tuple[int, str] | None) -> str | None:
+    return None if position is None else base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
+
+
+def decode_cursor(cursor: str | None) -> tuple[int, str] | None:
+    """The position in a cursor; raises :class:`InvalidRequest` for one that was not given out."""
+    if not cursor:
+        return None
+    try:
+        start, session_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+    except ValueError:
+        start, session_id = None, None
+    if not isinstance(start, int) or not isinstance(session_id, str) or abs(start) >= 2**63:
+        raise InvalidRequest("the cursor is not one that was given out", hint="leave it out to start at the first page")
+    return start, session_id
+
+
+def check_limit(limit: int) -> int:
+    if not 1 <= limit <= MAX_LIMIT:
+        raise InvalidRequest(f"limit is {limit}", hint=f"ask for 1 to {MAX_LIMIT}")
+    return limit

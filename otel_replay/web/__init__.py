@@ -1,0 +1,1 @@
+"""Out: the JSON interface, the page, and the query RPCs."""

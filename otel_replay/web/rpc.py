@@ -1,0 +1,74 @@
+"""ReplayService: uploads go to the receiver, queries to the query module."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+
+from otel_replay._pb.v1 import replay_pb2, replay_pb2_grpc
+from otel_replay.query import LocalReplay
+from otel_replay.query.sessions import DEFAULT_LIMIT
+from otel_replay.receiver.grpc import abort, guarded
+from otel_replay.receiver.recordings import UploadRpcs
+
+PART_BYTES = 1024 * 1024
+"""A recording is streamed in parts of about this size, well below the 4 MiB that clients accept by default."""
+
+
+class ReplayService(replay_pb2_grpc.ReplayServiceServicer):  # type: ignore[misc]
+    """The service of proto/otel_replay/v1/replay.proto."""
+
+    def __init__(self, uploads: UploadRpcs, replay: LocalReplay) -> None:
+        self._uploads = uploads
+        self._replay = replay
+
+    def UploadChunk(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 (gRPC's names)
+        return self._uploads.upload_chunk(request, context)
+
+    def UploadChunks(self, request_iterator: Iterator[Any], context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return self._uploads.upload_chunks(request_iterator, context)
+
+    def GetTimeline(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        def answer() -> Any:
+            timeline = self._replay.timeline(
+                request.trace_id or None,
+                session_id=request.session_id or None,
+                conversation_id=request.conversation_id or None,
+            )
+            return replay_pb2.GetTimelineResponse(timeline_json=json.dumps(timeline.to_dict()))
+
+        return guarded(answer, context)
+
+    def ListSessions(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        def answer() -> Any:
+            found = self._replay.sessions(
+                user=request.user or None,
+                feature=request.feature or None,
+                label=request.label or None,
+                since_unix_nano=request.since_unix_nano or None,
+                until_unix_nano=request.until_unix_nano or None,
+                limit=request.limit or DEFAULT_LIMIT,
+                cursor=request.cursor or None,
+            )
+            return replay_pb2.ListSessionsResponse(sessions_json=json.dumps(found))
+
+        return guarded(answer, context)
+
+    def GetRecording(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: N802
+        cursor = None
+        try:
+            while True:
+                page = self._replay.recordings.page(
+                    request.session_id, stream=request.stream_id or None, max_bytes=PART_BYTES, cursor=cursor
+                )
+                for part in page.streams:
+                    events = json.dumps(part.events).encode()
+                    yield replay_pb2.RecordingPart(stream_id=part.stream_id, seq=part.from_seq, events_json=events)
+                cursor = page.next_cursor
+                if cursor is None:
+                    return
+        except Exception as error:
+            abort(error, context)
