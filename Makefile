@@ -44,8 +44,8 @@ soak: .venv/stamp-test page ## the same tests with the long counts; figures go t
 	@.ci/soak
 
 .PHONY: bench
-bench: .venv/stamp-run .build/load_client ## spans a second on one core against the no-op gRPC ceiling; docs/results/
-	@python -m tests.bench.run --client .build/load_client --work-dir .build/bench
+bench: .venv/stamp-run .build/load_client ## spans a second on one core against the no-op ceiling; BENCH="--help" for options
+	@python -m tests.bench.run --client .build/load_client --work-dir .build/bench $(BENCH)
 
 .PHONY: lint
 lint: .venv/stamp-test ## style, formatting, and which package may import which

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -49,20 +50,28 @@ T = TypeVar("T")
 
 
 def interpret(
-    span: Span, scope_name: str = "", *, told_elsewhere: Mapping[str, Any] | None = None
+    span: Span,
+    scope_name: str = "",
+    *,
+    told_elsewhere: Mapping[str, Any] | None = None,
+    with_content: bool = True,
 ) -> Interaction | None:
     """The AI operation a span stands for; None for a span that is none.
 
     Never raises for what a span holds: a value of the wrong type or shape is left out with a warning that names its
     key, and stays in the span. ``scope_name`` is the name of the instrumentation scope the span came under.
     ``told_elsewhere`` are attributes of a log event of the same operation (``DETAILS_EVENT``), into which libraries
-    may put the content; the span's own win.
+    may put the content; the span's own win. Without ``with_content`` messages, instructions, arguments, results and
+    parameters are left None or empty: lists need none of them, and reading them is most of the cost.
     """
     attributes = {**(told_elsewhere or {}), **attribute_map(span.attributes)}
     events = [(event.name, attribute_map(event.attributes)) for event in span.events]
     reader = _Reader(SpanFacts(attributes, events, scope_name))
     kind = _kind(reader)
-    return None if kind is None else _interaction(kind, reader)
+    if kind is None:
+        return None
+    headline = _headline(kind, reader)
+    return _with_content(headline, reader) if with_content else headline
 
 
 class _Reader:
@@ -123,11 +132,9 @@ def _kind(reader: _Reader) -> AiKind | None:
     return None
 
 
-def _interaction(kind: AiKind, reader: _Reader) -> Interaction:
-    inputs = reader.messages(lambda d: d.input_messages)
-    outputs = reader.messages(lambda d: d.output_messages)
+def _headline(kind: AiKind, reader: _Reader) -> Interaction:
+    """What lists and statistics ask for."""
     provider = reader.first(lambda d: d.provider, text)
-    instructions = reader.first(lambda d: d.system_instructions, structured_or_text)
     return Interaction(
         kind=kind,
         operation=reader.first(lambda d: d.operation, text),
@@ -139,16 +146,25 @@ def _interaction(kind: AiKind, reader: _Reader) -> Interaction:
         agent=reader.first(lambda d: d.agent, text),
         tool_name=reader.first(lambda d: d.tool_name, text),
         tool_call_id=reader.first(lambda d: d.tool_call_id, text),
+        usage=_usage(reader),
+        cost_usd=reader.first(lambda d: d.cost_usd, amount),
+        time_to_first_token_ns=reader.first(lambda d: d.seconds_to_first_token, seconds_as_ns),
+    )
+
+
+def _with_content(headline: Interaction, reader: _Reader) -> Interaction:
+    inputs = reader.messages(lambda d: d.input_messages)
+    outputs = reader.messages(lambda d: d.output_messages)
+    instructions = reader.first(lambda d: d.system_instructions, structured_or_text)
+    return replace(
+        headline,
         tool_arguments=reader.first(lambda d: d.tool_arguments, structured_or_text),
         tool_result=reader.first(lambda d: d.tool_result, structured_or_text),
         input_messages=inputs,
         output_messages=outputs,
         system_instructions=_system_parts(inputs) if instructions is None else instructions,
         tool_calls=None if outputs is None else tool_calls(outputs),
-        usage=_usage(reader),
-        cost_usd=reader.first(lambda d: d.cost_usd, amount),
         finish_reasons=_finish_reasons(reader, outputs),
-        time_to_first_token_ns=reader.first(lambda d: d.seconds_to_first_token, seconds_as_ns),
         parameters=reader.parameters(),
         warnings=tuple(reader.warnings),
     )

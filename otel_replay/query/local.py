@@ -90,6 +90,9 @@ class LocalReplay:
         after = decode_cursor(cursor)
         return page_dict(self._reader.sessions(self._project, wanted, limit=check_limit(limit), after=after))
 
+    def has_session(self, session_id: str) -> bool:
+        return self._reader.session(self._project, session_id) is not None
+
     def close(self) -> None:
         close = getattr(self._reader, "close", None)
         if close:

@@ -30,7 +30,7 @@ from otel_replay.store.base import (
     SpanVersion,
     Write,
 )
-from otel_replay.store.folding import merge_sightings
+from otel_replay.store.folding import merge_attributes
 
 SESSION_ATTRIBUTES = ("user.id", "feature", "label", "variant", "session.name", "session.previous_id")
 """Attributes of an AI span or user action that describe its session."""
@@ -60,17 +60,31 @@ class _Findings:
     items: int = 0
     errors: int = 0
     services: set[str] = field(default_factory=set)
-    sightings: dict[str, SessionSighting] = field(default_factory=dict)
+    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+    told: dict[str, dict[str, AttributeValue]] = field(default_factory=dict)
     interactions: list[InteractionRow] = field(default_factory=list)
     actions: list[ActionRow] = field(default_factory=list)
     session_traces: set[tuple[str, str]] = field(default_factory=set)
     chunks: list[Chunk] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
 
-    def see(self, session: str, start: int, end: int, attributes: dict[str, AttributeValue] | None = None) -> None:
-        known = self.sightings.get(session)
-        found = SessionSighting(session, min(start, MAX_UNIX_NANO), min(end, MAX_UNIX_NANO), attributes or {})
-        self.sightings[session] = merge_sightings(known, found) if known else found
+    def see(self, session: str, start: int, end: int) -> None:
+        """A session was mentioned. Runs for every span that names one, so it makes no objects."""
+        known = self.seen.get(session)
+        if known is None:
+            self.seen[session] = (start, end)
+        elif start < known[0] or end > known[1]:
+            self.seen[session] = (min(start, known[0]), max(end, known[1]))
+
+    def tell(self, session: str, attributes: dict[str, AttributeValue]) -> None:
+        """Something was said of a session."""
+        self.told[session] = merge_attributes(self.told.get(session, {}), attributes)
+
+    def sightings(self) -> list[SessionSighting]:
+        return [
+            SessionSighting(session, min(start, MAX_UNIX_NANO), min(end, MAX_UNIX_NANO), self.told.get(session, {}))
+            for session, (start, end) in self.seen.items()
+        ]
 
     def times(self) -> tuple[int, int]:
         return min(self.starts, default=0), min(max(self.ends, default=0), MAX_UNIX_NANO)
@@ -102,8 +116,8 @@ def prepare(accepted: AcceptedRequest, origin: Origin, digest: bytes) -> Write:
         end_unix_nano=end,
         services=frozenset(found.services),
         trace_ids=frozenset(found.trace_ids),
-        session_ids=frozenset(found.sightings),
-        sessions=list(found.sightings.values()),
+        session_ids=frozenset(found.seen),
+        sessions=found.sightings(),
         interactions=found.interactions,
         actions=found.actions,
         session_traces=frozenset(found.session_traces),
@@ -122,7 +136,7 @@ def prepare_chunk(chunk: Chunk, origin: Origin) -> Write:
         source=origin.source,
         received_unix_nano=origin.received_unix_nano,
         key_id=origin.key_id,
-        sessions=list(found.sightings.values()),
+        sessions=found.sightings(),
         session_traces=frozenset(found.session_traces),
         chunks=found.chunks,
     )
@@ -165,7 +179,7 @@ def _summarise(spans: Any, found: _Findings) -> None:
     found.trace_ids.update([span.trace_id for span in spans])
     found.starts.append(min([span.start_time_unix_nano for span in spans]))
     found.ends.append(max([span.end_time_unix_nano for span in spans]))
-    found.errors += sum([span.status.code == Status.STATUS_CODE_ERROR for span in spans])
+    found.errors += [span.status.code for span in spans].count(Status.STATUS_CODE_ERROR)
 
 
 class _Envelope:
@@ -181,18 +195,18 @@ class _Envelope:
 def _scan_spans(
     spans: Iterable[tuple[Span, bytes]], markers: tuple[bytes, ...], envelope: _Envelope, found: _Findings
 ) -> None:
-    only_session = markers == (_PLAIN_SESSION_KEY,)
+    telling = [marker for marker in markers if marker not in SESSION_MARKERS]
+    naming = [marker for marker in markers if marker in SESSION_MARKERS]
     for span, raw in spans:
-        if not any([marker in raw for marker in markers]):
+        if any([marker in raw for marker in telling]):
+            _scan_span(span, raw, envelope, found)
+        elif not any([marker in raw for marker in naming]):
             if envelope.session:
                 found.see(envelope.session, span.start_time_unix_nano, span.end_time_unix_nano)
-        elif only_session and (session := _plain_session_id(raw)):
+        elif session := _plain_session_id(raw) or session_id(attribute_map(span.attributes), envelope.resource):
             found.see(session, span.start_time_unix_nano, span.end_time_unix_nano)
-        else:
-            _scan_span(span, raw, envelope, found)
 
 
-_PLAIN_SESSION_KEY = b"session.id"
 _PLAIN_SESSION = b"\x0a\x0asession.id\x12"
 """``KeyValue.key`` (field 1, 10 bytes) and the tag of ``KeyValue.value``, as every encoder writes them."""
 
@@ -210,16 +224,16 @@ def _scan_span(span: Span, raw: bytes, envelope: _Envelope, found: _Findings) ->
     attributes = attribute_map(span.attributes)
     session = session_id(attributes, envelope.resource) or ""
     version = SpanVersion(min(span.end_time_unix_nano, MAX_UNIX_NANO), len(raw), xxhash.xxh3_128_digest(raw))
-    interaction = interpret(span, envelope.scope_name)
+    interaction = interpret(span, envelope.scope_name, with_content=False)
     action = None if interaction else user_action(span, envelope.scope_name)
     if interaction:
         found.interactions.append(_interaction_row(span, version, session, envelope.service, interaction))
     if action:
         found.actions.append(_action_row(span, version, session, action))
     if session:
-        told = _session_attributes(attributes, envelope, span.end_time_unix_nano, version) if interaction or action else {}
-        found.see(session, span.start_time_unix_nano, span.end_time_unix_nano, told)
+        found.see(session, span.start_time_unix_nano, span.end_time_unix_nano)
         if interaction or action:
+            found.tell(session, _session_attributes(attributes, envelope, span.end_time_unix_nano, version))
             found.session_traces.add((session, span.trace_id.hex()))
 
 
@@ -256,10 +270,15 @@ def _interaction_row(
         provider=interaction.provider,
         request_model=interaction.request_model,
         response_model=interaction.response_model,
-        input_tokens=interaction.usage.input,
-        output_tokens=interaction.usage.output,
+        input_tokens=_stored(interaction.usage.input),
+        output_tokens=_stored(interaction.usage.output),
         cost_usd=interaction.cost_usd,
     )
+
+
+def _stored(count: int | None) -> int | None:
+    """A token count as far as a signed 64-bit column can hold it."""
+    return None if count is None else min(count, MAX_UNIX_NANO)
 
 
 def _action_row(span: Span, version: SpanVersion, session: str, action: UserAction) -> ActionRow:
@@ -308,8 +327,9 @@ def _scan_log(record: Any, resource: dict[str, Any], found: _Findings) -> None:
         found.trace_ids.add(record.trace_id)
     attributes = attribute_map(record.attributes)
     if session := session_id(attributes, resource):
-        told = _session_events(record, attributes) if record.event_name.startswith("session.") else {}
-        found.see(session, time, time, told)
+        found.see(session, time, time)
+        if record.event_name.startswith("session."):
+            found.tell(session, _session_events(record, attributes))
         if len(record.trace_id) == 16:
             found.session_traces.add((session, record.trace_id.hex()))
 
@@ -352,7 +372,8 @@ def _note_chunk(chunk: Chunk, found: _Findings) -> None:
         for name, value in said.attributes.items()
         if name in CHUNK_ATTRIBUTES
     }
-    found.see(chunk.session_id, chunk.start_unix_nano, chunk.end_unix_nano, told)
+    found.see(chunk.session_id, chunk.start_unix_nano, chunk.end_unix_nano)
+    found.tell(chunk.session_id, told)
     found.session_traces.update((chunk.session_id, trace_id) for trace_id in said.trace_ids)
 
 

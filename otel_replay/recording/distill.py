@@ -30,8 +30,9 @@ class StreamDistiller:
     """Follows one stream of a recording in sequence order and tells what happened in it.
 
     It keeps the page's mirror, which is right only while nothing is missing: before the first full snapshot and after
-    ``gap()`` selectors are None and no text is told, until the next full snapshot. From a full snapshot on, results
-    do not depend on what came before it, except that a Meta event with the address of the last one tells nothing.
+    ``gap()`` it is empty, so that selectors are None and no text is told until the next full snapshot. From a full
+    snapshot on, results do not depend on what came before it, except that a Meta event with the address of the last
+    one tells nothing.
     """
 
     def __init__(self) -> None:
@@ -39,7 +40,6 @@ class StreamDistiller:
         """The number that follows what ``distill_stream`` has fed; None before it has."""
         self._mirror = Mirror()
         self._reader = Reader()
-        self._trusted = False
         self._href: str | None = None
         self._empty_iframes: set[int] = set()
         self._by_type: dict[int, Callable[[dict[str, Any]], Drafts]] = {
@@ -66,9 +66,7 @@ class StreamDistiller:
         return [distilled for position, event in enumerate(events) for distilled in self._distill(seq, position, event)]
 
     def gap(self) -> None:
-        """Events are missing here: the mirror is no longer the page's."""
-        self._trusted = False
-        self._href = None
+        """Events are missing here: the mirror is no longer the page's and is emptied."""
         self._empty_iframes = set()
         self._mirror.reset()
 
@@ -97,7 +95,6 @@ class StreamDistiller:
     def _full_snapshot(self, data: dict[str, Any]) -> Drafts:
         self._reader.refill()
         self._mirror.reset(data.get("node"))
-        self._trusted = self._mirror.root is not None
         self._empty_iframes = self._mirror.ids_of("iframe")
         return ()
 
@@ -106,8 +103,6 @@ class StreamDistiller:
         return handler(data) if handler is not None else ()
 
     def _mutation(self, data: dict[str, Any]) -> Drafts:
-        if not self._trusted:
-            return ()
         if data.get("isAttachIframe") and self._fills_iframe(data):
             self._mirror.apply(data)
             return ()

@@ -68,7 +68,7 @@ def render(mirror: Mirror, mutation: dict[str, Any], reader: Reader) -> list[Ren
         return []
     homes = dict(_homes(mirror, mutation))
     before = {block: reader.read(block) for block in homes.values()}
-    touched = _touched(mirror, mirror.apply(mutation), homes)
+    touched = _touched(mirror.apply(mutation), homes)
     rendered = (_difference(block, news, before.get(block, _NOTHING), reader) for block, news in touched.items())
     return [one for one in rendered if one.added]
 
@@ -90,7 +90,7 @@ def _homes(mirror: Mirror, mutation: dict[str, Any]) -> Iterator[tuple[int, Node
             yield node.id, block
 
 
-def _touched(mirror: Mirror, changes: Changes, homes: dict[int, Node]) -> dict[Node, list[Node]]:
+def _touched(changes: Changes, homes: dict[int, Node]) -> dict[Node, list[Node]]:
     """Blocks that an event may have added text to, each with the new or changed nodes in it."""
     touched: defaultdict[Node, list[Node]] = defaultdict(list)
     groups: defaultdict[int, list[Node]] = defaultdict(list)
@@ -105,7 +105,7 @@ def _touched(mirror: Mirror, changes: Changes, homes: dict[int, Node]) -> dict[N
     for node in changes.retold:
         if node.id in homes:
             touched[homes[node.id]].append(node)
-    return {block: news for block, news in touched.items() if mirror.get(block.id) is block}
+    return touched
 
 
 def _content(node: Node) -> Node:

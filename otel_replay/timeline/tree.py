@@ -27,7 +27,7 @@ def _cut_cycles(parents: dict[SpanKey, SpanKey]) -> list[SpanKey]:
     """Takes one edge out of each cycle: that of its smallest span, so that the order of arrival does not matter."""
     done: set[SpanKey] = set()
     cut = []
-    for start in sorted(parents):
+    for start in list(parents):
         path: dict[SpanKey, int] = {}
         key = start
         while key in parents and key not in done and key not in path:
@@ -42,7 +42,7 @@ def _cut_cycles(parents: dict[SpanKey, SpanKey]) -> list[SpanKey]:
 
 def _top_down(nodes: Mapping[SpanKey, SpanNode], parents: Mapping[SpanKey, SpanKey]) -> list[SpanKey]:
     ordered: dict[SpanKey, None] = {}
-    for start in sorted(nodes):
+    for start in nodes:
         path = []
         key: SpanKey | None = start
         while key is not None and key not in ordered:

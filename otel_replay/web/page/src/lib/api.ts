@@ -1,0 +1,92 @@
+// Reading the server. Addresses are relative to the document, so that any path prefix works.
+import type { RecordingPage, SessionPage, Stream, Timeline } from "./types";
+
+/** An answer that is not the data: `title` and `detail` of its problem+json, or what the browser says. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly title: string,
+    readonly detail: string,
+  ) {
+    super(title);
+  }
+}
+
+type Query = Record<string, string | undefined | null>;
+
+export function listSessions(query: Query, signal: AbortSignal): Promise<SessionPage> {
+  return get("api/v1/sessions", { limit: "50", ...query }, signal);
+}
+
+export function loadTimeline(of: "sessions" | "traces", id: string, query: Query, signal: AbortSignal): Promise<Timeline> {
+  return get(`api/v1/${of}/${encodeURIComponent(id)}/timeline`, query, signal);
+}
+
+/** The whole recording, page after page; parts of one stream are joined. `range` holds Unix nanoseconds. */
+export async function loadRecording(
+  sessionId: string,
+  range: { from?: string; to?: string },
+  signal: AbortSignal,
+  onProgress: (events: number) => void,
+): Promise<Stream[]> {
+  const streams = new Map<string, Stream>();
+  const seen = new Set<string>();
+  let events = 0;
+  for (let cursor: string | undefined; ; ) {
+    const page = await getRecordingPage(sessionId, { ...range, cursor }, signal);
+    for (const part of page.streams) events += join(streams, part);
+    onProgress(events);
+    const next = page.next_cursor;
+    // A cursor that comes twice would never end.
+    if (!next || seen.has(next)) return [...streams.values()];
+    seen.add(next);
+    cursor = next;
+  }
+}
+
+async function getRecordingPage(sessionId: string, query: Query, signal: AbortSignal): Promise<RecordingPage> {
+  try {
+    return await get(`api/v1/sessions/${encodeURIComponent(sessionId)}/recording`, query, signal);
+  } catch (error) {
+    // The session is known (its timeline is shown); it only has no recording.
+    if (error instanceof ApiError && error.status === 404) return { streams: [] };
+    throw error;
+  }
+}
+
+function join(streams: Map<string, Stream>, part: Stream): number {
+  const events = (part.events ?? []).filter(isEvent);
+  const known = streams.get(part.stream_id);
+  if (!known) {
+    streams.set(part.stream_id, { ...part, events, gaps: part.gaps ?? [] });
+    return events.length;
+  }
+  for (const event of events) known.events.push(event);
+  known.to_seq = part.to_seq;
+  const gaps = [...(known.gaps ?? []), ...(part.gaps ?? [])];
+  known.gaps = [...new Map(gaps.map((gap) => [gap.after_seq, gap])).values()];
+  return events.length;
+}
+
+/** Recordings are whatever someone sent: what is no rrweb event would take the player down. */
+function isEvent(event: unknown): boolean {
+  const { type, timestamp, data } = (event ?? {}) as Record<string, unknown>;
+  return typeof type === "number" && typeof timestamp === "number" && (type < 2 || typeof data === "object");
+}
+
+async function get<T>(path: string, query: Query, signal: AbortSignal): Promise<T> {
+  const given = Object.entries(query).filter((entry): entry is [string, string] => Boolean(entry[1]));
+  const address = given.length ? `${path}?${new URLSearchParams(given)}` : path;
+  const response = await fetch(address, { signal, headers: { accept: "application/json" } }).catch((error: Error) => {
+    if (signal.aborted) throw error;
+    throw new ApiError(0, "The server cannot be reached", error.message);
+  });
+  if (!response.ok) throw await problem(response);
+  return response.json() as Promise<T>;
+}
+
+async function problem(response: Response): Promise<ApiError> {
+  const body = (await response.json().catch(() => ({}))) as Record<string, unknown>;
+  const title = typeof body.title === "string" ? body.title : `The server answered ${response.status}`;
+  return new ApiError(response.status, title, typeof body.detail === "string" ? body.detail : "");
+}
