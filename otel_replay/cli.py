@@ -62,9 +62,13 @@ def cli() -> None:
 
 
 @cli.command()
-@option("--db", type=click.Path(dir_okay=False, path_type=Path), default="replay.db", show_default=True, help="SQLite file.")
+@option(
+    "--db", type=click.Path(dir_okay=False, path_type=Path), default="replay.db", show_default=True, help="SQLite file."
+)
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@option("--grpc-port", type=click.IntRange(0, 65535), default=4317, show_default=True, help="OTLP/gRPC; 0: any free port.")
+@option(
+    "--grpc-port", type=click.IntRange(0, 65535), default=4317, show_default=True, help="OTLP/gRPC; 0: any free port."
+)
 @option("--http-port", type=click.IntRange(0, 65535), default=4318, show_default=True, help="OTLP/HTTP, API and page.")
 @option("--browser-origins", default=LOOPBACK_ORIGINS, help="Regular expression: web origins that may send.")
 @option("--allow-unauthenticated", is_flag=True, help="Listen beyond loopback although there are no keys yet.")
@@ -126,7 +130,9 @@ def _open(db: str, url: str | None) -> Any:
 @option("--session", "session_id", metavar="ID", help="The timeline of a session.")
 @option("--conversation", "conversation_id", metavar="ID", help="The timeline of a conversation.")
 @source_options
-@option("--format", "form", type=click.Choice(["text", "json", "jsonl"]), default="text", show_default=True, help="Output.")
+@option(
+    "--format", "form", type=click.Choice(["text", "json", "jsonl"]), default="text", show_default=True, help="Output."
+)
 def timeline(
     trace_id: str | None, session_id: str | None, conversation_id: str | None, db: str, url: str | None, form: str
 ) -> None:

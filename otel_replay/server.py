@@ -132,6 +132,7 @@ class Server:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((self._settings.host, self._settings.http_port))
+            listener.listen()  # from here on connections wait in line until uvicorn, on its thread, takes them
         except OSError as error:
             listener.close()
             raise _port_error("--http-port", self._settings.http_port, error) from error
@@ -168,7 +169,9 @@ class Server:
             *Api(self.replay, time.time_ns).routes(),
             *page_routes(),
         ]
-        app = Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)])
+        app = Starlette(
+            routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)]
+        )
         app.router.redirect_slashes = False  # OTLP clients do not follow redirects with their data
         return app
 

@@ -56,7 +56,9 @@ def _load(body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"the body is not JSON: {error}", hint="send OTLP/JSON or application/x-protobuf") from error
+        raise InvalidRequest(
+            f"the body is not JSON: {error}", hint="send OTLP/JSON or application/x-protobuf"
+        ) from error
     if not isinstance(document, dict):
         raise InvalidRequest(f"the body is a JSON {type(document).__name__}, not an object")
     return document
@@ -115,7 +117,9 @@ def _map_ids(value: Any, convert: Callable[[str, str, int], str]) -> Any:
     if not isinstance(value, dict):
         return value
     return {
-        name: convert(name, item, _ID_BYTES[name]) if name in _ID_BYTES and isinstance(item, str) else _map_ids(item, convert)
+        name: convert(name, item, _ID_BYTES[name])
+        if name in _ID_BYTES and isinstance(item, str)
+        else _map_ids(item, convert)
         for name, item in value.items()
     }
 

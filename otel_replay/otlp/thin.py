@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 
-_BYTES = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
-_STRING = descriptor_pb2.FieldDescriptorProto.TYPE_STRING
-_MESSAGE = descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
+_BYTES, _MESSAGE = FieldDescriptorProto.TYPE_BYTES, FieldDescriptorProto.TYPE_MESSAGE
 _PACKAGE = "otel_replay.thin"
 
 
@@ -29,11 +28,11 @@ def _envelope_types() -> tuple[type, type, type]:
     """
     file = descriptor_pb2.FileDescriptorProto(name="otel_replay/thin.proto", package=_PACKAGE, syntax="proto3")
 
-    def message(name: str, *fields: tuple[str, int, int, bool, str]) -> None:
+    def message(name: str, *fields: tuple[str, int, FieldDescriptorProto.Type.ValueType, bool, str]) -> None:
         descriptor = file.message_type.add(name=name)
         for field_name, number, kind, repeated, type_name in fields:
             field = descriptor.field.add(name=field_name, number=number, label=3 if repeated else 1)
-            field.type = kind  # type: ignore[assignment]
+            field.type = kind
             if type_name:
                 field.type_name = f".{_PACKAGE}.{type_name}"
 
@@ -45,10 +44,13 @@ def _envelope_types() -> tuple[type, type, type]:
         ("schema_url", 3, _BYTES, False, ""),
     )
     message(
-        "ScopeGroup", ("scope", 1, _BYTES, True, ""), ("records", 2, _BYTES, True, ""), ("schema_url", 3, _BYTES, False, "")
+        "ScopeGroup",
+        ("scope", 1, _BYTES, True, ""),
+        ("records", 2, _BYTES, True, ""),
+        ("schema_url", 3, _BYTES, False, ""),
     )
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.Add(file)
     names = ("Request", "ResourceGroup", "ScopeGroup")
     classes = [message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in names]
     return classes[0], classes[1], classes[2]

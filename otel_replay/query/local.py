@@ -130,8 +130,12 @@ class LocalReplay:
 
     def _sessions_of(self, trace_id: str, spans: Sequence[StoredSpan], logs: Sequence[StoredLog]) -> list[Session]:
         """Every session with an edge to the trace: recorded ones, and those that its spans and logs name."""
-        named = {session_of(attribute_map(one.span.attributes), attribute_map(one.resource.attributes)) for one in spans}
-        named |= {session_of(attribute_map(one.record.attributes), attribute_map(one.resource.attributes)) for one in logs}
+        named = {
+            session_of(attribute_map(one.span.attributes), attribute_map(one.resource.attributes)) for one in spans
+        }
+        named |= {
+            session_of(attribute_map(one.record.attributes), attribute_map(one.resource.attributes)) for one in logs
+        }
         named |= {*self._reader.sessions_of_trace(self._project, trace_id)}
         found = [self._reader.session(self._project, session_id) for session_id in sorted(filter(None, named))]
         return [session for session in found if session]

@@ -20,5 +20,7 @@ def open_replay(target: str | os.PathLike[str]) -> LocalReplay | RemoteReplay:
     if text.startswith(("http://", "https://")):
         return RemoteReplay(text)
     if "://" in text:
-        raise UnsupportedRequest(f"{text[:80]!r} cannot be opened", hint="give a file, or the http:// address of a server")
+        raise UnsupportedRequest(
+            f"{text[:80]!r} cannot be opened", hint="give a file, or the http:// address of a server"
+        )
     return LocalReplay(SqliteReader(Path(text)))

@@ -74,7 +74,8 @@ def read_recording(
         if position.stream_id not in wanted:
             raise InvalidRequest("the cursor is not one of this recording", hint="start again without a cursor")
         wanted = wanted[wanted.index(position.stream_id) :]
-    page, left = [], max_bytes
+    page: list[StreamRecording] = []
+    left = max_bytes
     for stream_id in wanted:
         infos = reader.chunk_infos(project, session_id, stream_id)
         first, last = _bounds(infos, from_unix_nano, to_unix_nano)

@@ -15,7 +15,12 @@ from otel_replay.timeline import Timeline
 from otel_replay.timeline.parse import gap_from_dict, timeline_from_dict
 
 TIMEOUT_S = 30.0
-_ERRORS: dict[int, type[ReplayError]] = {400: InvalidRequest, 404: NotFound, 413: RequestTooLarge, 503: StoreUnavailable}
+_ERRORS: dict[int, type[ReplayError]] = {
+    400: InvalidRequest,
+    404: NotFound,
+    413: RequestTooLarge,
+    503: StoreUnavailable,
+}
 
 
 class RemoteReplay:
@@ -38,7 +43,8 @@ class RemoteReplay:
 
     def trace(self, trace_id: str) -> bytes:
         path = f"/api/v1/traces/{quote(trace_id, safe='')}"
-        return self._http.get(path, accept="application/x-protobuf").content
+        data: bytes = self._http.get(path, accept="application/x-protobuf").content
+        return data
 
     def trace_json(self, trace_id: str) -> dict[str, Any]:
         return self._http.document(f"/api/v1/traces/{quote(trace_id, safe='')}")

@@ -27,7 +27,8 @@ def parse_duration(text: str) -> int:
         raise InvalidRequest(f"{text[:40]!r} is not a duration", hint="write it with its unit: 250ms, 1.5s, 2m, 1h")
     whole, fraction, unit = found.groups()
     scale = _UNITS_NS[unit]
-    return int(whole) * scale + int(fraction or 0) * scale // 10 ** len(fraction or "")
+    parts: int = 10 ** len(fraction or "")
+    return int(whole) * scale + int(fraction or 0) * scale // parts
 
 
 def parse_time(text: str, now_unix_nano: int) -> int:

@@ -11,7 +11,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsPartialSuccess,
     ExportMetricsServiceResponse,
 )
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTracePartialSuccess, ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceResponse,
+)
 
 from otel_replay.model import Signal, Source
 from otel_replay.otlp import json as otlp_json
@@ -75,7 +78,7 @@ class Handler:
         sent_at_unix_nano: int | None,
         sender: Sender,
     ) -> ChunkReceipt:
-        """Stores one chunk of a recording: ``payload`` is JSON, an array of rrweb events or an object with ``events``."""
+        """Stores one chunk of a recording: ``payload`` is JSON, an array of rrweb events or an object with them."""
         origin = self._origin(sender)
         chunk = chunk_from_upload(
             project=sender.project,

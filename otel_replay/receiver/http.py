@@ -63,7 +63,7 @@ class HttpReceiver:
             kind = JSON if media_type(request) in (JSON, "text/plain") else PROTOBUF
             try:
                 result = await self._export_body(signal, request, kind)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the one table answers for every error
                 return _otlp_error(error, kind)
             return _encoded(result, kind)
 
@@ -83,7 +83,7 @@ class HttpReceiver:
             body = await read_body(request)
             facts = upload_facts(request, body)
             receipt = await self._in_thread(self._handler.upload, *facts, sender(request))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the one table answers for every error
             return problem(error)
         return _json({"session_id": facts.session_id, "stream_id": facts.stream_id, **receipt._asdict()}, 200)
 
@@ -136,5 +136,3 @@ def _retry_headers(error: Exception) -> dict[str, str]:
 
 def _json(document: Any, status: int) -> Response:
     return Response(json.dumps(document), status, {"content-type": JSON})
-
-

@@ -38,7 +38,7 @@ SESSION_ATTRIBUTES = ("user.id", "feature", "label", "variant", "session.name", 
 CHUNK_ATTRIBUTES = (*SESSION_ATTRIBUTES, "service.name")
 
 MAX_UNIX_NANO = 2**63 - 1
-"""OTLP times are unsigned 64-bit, SQLite's integers signed: summaries are capped here, the span itself is kept as is."""
+"""OTLP times are unsigned 64-bit, SQLite's integers signed: summaries are capped here, the span is kept as it is."""
 
 
 class Origin(NamedTuple):
@@ -198,9 +198,9 @@ def _scan_spans(
     telling = [marker for marker in markers if marker not in SESSION_MARKERS]
     naming = [marker for marker in markers if marker in SESSION_MARKERS]
     for span, raw in spans:
-        if any([marker in raw for marker in telling]):
+        if any(marker in raw for marker in telling):
             _scan_span(span, raw, envelope, found)
-        elif not any([marker in raw for marker in naming]):
+        elif not any(marker in raw for marker in naming):
             if envelope.session:
                 found.see(envelope.session, span.start_time_unix_nano, span.end_time_unix_nano)
         elif session := _plain_session_id(raw) or session_id(attribute_map(span.attributes), envelope.resource):
@@ -334,7 +334,12 @@ def _scan_log(record: Any, resource: dict[str, Any], found: _Findings) -> None:
             found.session_traces.add((session, record.trace_id.hex()))
 
 
-_SESSION_STATES = {"session.start": "active", "session.resume": "active", "session.pause": "paused", "session.end": "ended"}
+_SESSION_STATES = {
+    "session.start": "active",
+    "session.resume": "active",
+    "session.pause": "paused",
+    "session.end": "ended",
+}
 
 
 def _session_events(record: Any, attributes: dict[str, Any]) -> dict[str, AttributeValue]:

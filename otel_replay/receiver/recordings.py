@@ -81,7 +81,7 @@ class UploadRpcs:
         for request in requests:
             try:
                 receipt = self._store(request)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the one table answers for every error
                 abort(error, context)
             totals.stored += not receipt.duplicate
             totals.duplicates += receipt.duplicate

@@ -1,7 +1,7 @@
 """The one table from an error to what a client is told, over both transports.
 
-A retryable answer makes an OTLP client keep its data, a permanent one makes it throw the data away: trouble of the store
-is always retryable, and an error nobody foresaw is too (OTLP 1.11, "Failures"; UNKNOWN and 500 would lose the data).
+A retryable answer makes an OTLP client keep its data, a permanent one makes it throw the data away: trouble of the
+store is always retryable, and an error nobody foresaw is too (OTLP 1.11, "Failures"; UNKNOWN and 500 would lose it).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The seam of the store: what is written, what can be asked, and the two protocols every backend fulfils.
 
-Writing: :meth:`Store.commit` returns when the write is on disk, or raises :class:`RetryableError` having stored nothing.
+Writing: :meth:`Store.commit` returns when the write is on disk, or raises :class:`RetryableError`, nothing stored.
 Reading: a :class:`Reader` answers about one project at a time and never sees half of a commit.
 """
 

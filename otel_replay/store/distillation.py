@@ -27,7 +27,7 @@ class Due(NamedTuple):
 
 
 class Distillation:
-    """Distills due chunks; keeps the mirrors of the streams used last, so that live ones go on without reading again."""
+    """Distills due chunks; keeps the mirrors of the streams used last, so that live ones need no reading again."""
 
     def __init__(self) -> None:
         self._at: OrderedDict[StreamKey, tuple[int, StreamDistiller]] = OrderedDict()

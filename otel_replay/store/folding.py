@@ -9,9 +9,7 @@ from typing import Any
 from otel_replay.store.base import AttributeValue, SessionSighting
 
 
-def merge_attributes(
-    one: dict[str, AttributeValue], other: dict[str, AttributeValue]
-) -> dict[str, AttributeValue]:
+def merge_attributes(one: dict[str, AttributeValue], other: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
     """Per attribute the value with the greatest (event time, digest)."""
     merged = dict(one)
     for name, value in other.items():

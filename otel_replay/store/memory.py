@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from otel_replay.model import AiKind, Chunk, DomEvent, Session, Signal, StoredLog, StoredSpan
 from otel_replay.recording.distill import distill_stream
-from otel_replay.store import blocks
 from otel_replay.recording.streams import ChunkInfo
+from otel_replay.store import blocks
 from otel_replay.store.base import (
     ActionRow,
     ChunkReceipt,
@@ -112,7 +112,9 @@ class MemoryStore:
         return iter(self._bodies(project, Signal.METRICS))
 
     def _bodies(self, project: int, signal: Signal) -> list[bytes]:
-        return [write.body for write in self._writes if write.project == project and write.signal == signal and write.body]
+        return [
+            write.body for write in self._writes if write.project == project and write.signal == signal and write.body
+        ]
 
     # Edges and sessions
 

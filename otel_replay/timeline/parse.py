@@ -39,7 +39,7 @@ def gap_from_dict(document: Mapping[str, Any]) -> Gap:
 
 
 def _entry(document: Mapping[str, Any]) -> Entry:
-    times = {name: int(document[name]) for name in _TIMES}
-    texts = {name: document[name] for name in _TEXTS}
+    fields: dict[str, Any] = {name: int(document[name]) for name in _TIMES}
+    fields |= {name: document[name] for name in (*_TEXTS, "detail")}
     links = tuple(Link(**{name: link[name] for name in Link._fields}) for link in document["links"])
-    return Entry(**times, **texts, detail=document["detail"], links=links)
+    return Entry(**fields, links=links)

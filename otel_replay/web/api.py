@@ -52,7 +52,7 @@ class Api:
         async def answer(request: Request) -> Response:
             try:
                 return await anyio.to_thread.run_sync(call, request, limiter=self._threads)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the one table answers for every error
                 return problem(error)
 
         return answer

@@ -18,7 +18,7 @@ PART_BYTES = 1024 * 1024
 """A recording is streamed in parts of about this size, well below the 4 MiB that clients accept by default."""
 
 
-class ReplayService(replay_pb2_grpc.ReplayServiceServicer):  # type: ignore[misc]
+class ReplayService(replay_pb2_grpc.ReplayServiceServicer):
     """The service of proto/otel_replay/v1/replay.proto."""
 
     def __init__(self, uploads: UploadRpcs, replay: LocalReplay) -> None:
@@ -70,5 +70,5 @@ class ReplayService(replay_pb2_grpc.ReplayServiceServicer):  # type: ignore[misc
                 cursor = page.next_cursor
                 if cursor is None:
                     return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the one table answers for every error
             abort(error, context)

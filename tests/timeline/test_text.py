@@ -82,6 +82,16 @@ def test_no_text_reaches_the_terminal_as_a_command(text: str) -> None:
     assert not set(lines) & set("\x1b\x07\x9b\r\u2028\u202e\x00")
 
 
+def typed(index: int, selector: str, text: str) -> DomEvent:
+    return DomEvent(0, index, "dom", at(index + 1), text, {"type": "input", "selector": selector})
+
+
+def test_a_run_on_one_element_is_one_line_with_its_last_title() -> None:
+    events = [typed(0, "#q", "h"), typed(1, "#q", "hi"), typed(2, "#other", "x"), typed(3, "#q", "hi!")]
+    lines = render_text(build([], [], events)).splitlines()[1:]
+    assert [line.split("dom")[1].strip() for line in lines] == ["hi (2 changes)", "x", "hi!"]
+
+
 def test_table_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ReplayError, match="pip install pandas"):

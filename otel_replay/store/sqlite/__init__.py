@@ -74,7 +74,8 @@ class SqliteStore(SqliteReader):
             chunk_rows.replace_dom_events(connection, stream, due, events)
             # Chunks that came meanwhile have set an earlier start or a greater revision: then the cursor stays.
             connection.execute(
-                "UPDATE streams SET distill_from = ? WHERE project = ? AND session_id = ? AND stream_id = ? AND revision = ?",
+                "UPDATE streams SET distill_from = ?"
+                " WHERE project = ? AND session_id = ? AND stream_id = ? AND revision = ?",
                 (next_due, *stream, revision),
             )
 

@@ -16,8 +16,8 @@ from otel_replay.store.distillation import Due
 
 _STREAM = "project = ? AND session_id = ? AND stream_id = ?"
 _COLUMNS = (
-    "project, session_id, stream_id, seq, start_unix_nano, end_unix_nano, received_unix_nano, sent_at_unix_nano, events,"
-    " has_full_snapshot, slice_index, slice_count, raw_bytes, digest, payload"
+    "project, session_id, stream_id, seq, start_unix_nano, end_unix_nano, received_unix_nano, sent_at_unix_nano,"
+    " events, has_full_snapshot, slice_index, slice_count, raw_bytes, digest, payload"
 )
 
 

@@ -99,7 +99,9 @@ def open_reading(path: Path) -> Any:
         raise StoreError(f"there is no database at {path}", hint="start one with: otel-replay serve --db " + str(path))
     try:
         connection = sqlite3.connect(
-            f"file:{_uri(path)}?mode=rw" if os.access(path.parent, os.W_OK) else f"file:{_uri(path)}?mode=ro&immutable=1",
+            f"file:{_uri(path)}?mode=rw"
+            if os.access(path.parent, os.W_OK)
+            else f"file:{_uri(path)}?mode=ro&immutable=1",
             uri=True,
             check_same_thread=False,
             isolation_level=None,

@@ -76,7 +76,10 @@ def _search(data: bytes, wanted: int) -> list[int]:
     count = len(data) // (_HASH.itemsize + _BLOCK.itemsize)
     hashes = np.frombuffer(data, _HASH, count)
     blocks = np.frombuffer(data, _BLOCK, count, _HASH.itemsize * count)
-    first, last = np.searchsorted(hashes, np.uint64(wanted), "left"), np.searchsorted(hashes, np.uint64(wanted), "right")
+    first, last = (
+        np.searchsorted(hashes, np.uint64(wanted), "left"),
+        np.searchsorted(hashes, np.uint64(wanted), "right"),
+    )
     found: list[int] = blocks[first:last].tolist()
     return found
 
@@ -95,7 +98,9 @@ class IndexReader:
     def blocks(self, connection: sqlite3.Connection, kind: int, wanted: int) -> list[int]:
         """Numbers of the blocks that may hold the id, ascending. Call inside a read transaction."""
         query = "SELECT data FROM index_buckets WHERE kind = ? AND bucket = ?"
-        found = {block for (data,) in connection.execute(query, (kind, wanted >> 56)) for block in _search(data, wanted)}
+        found = {
+            block for (data,) in connection.execute(query, (kind, wanted >> 56)) for block in _search(data, wanted)
+        }
         found.update(block for block, hashes in self._current(connection).items() if np.uint64(wanted) in hashes[kind])
         return sorted(found)
 

@@ -26,6 +26,10 @@ BLOCK_BYTES = 200_000
 DIGEST_LIFETIME_NS = 3600 * 10**9
 QUARANTINE_ROWS = 10_000
 
+_INSERT_BLOCK = (
+    "INSERT INTO blocks (project, signal, source, start_unix_nano, end_unix_nano, items, errors, services, requests,"
+    " raw_bytes, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _WINS = "(excluded.end_unix_nano, excluded.length, excluded.digest) > ({0}.end_unix_nano, {0}.length, {0}.digest)"
 
 
@@ -57,7 +61,10 @@ class Ingest:
         fresh = set()
         for index, write in enumerate(writes):
             row = (write.project, write.digest, write.received_unix_nano)
-            if write.digest and not self._connection.execute("INSERT OR IGNORE INTO requests VALUES (?, ?, ?)", row).rowcount:
+            if (
+                write.digest
+                and not self._connection.execute("INSERT OR IGNORE INTO requests VALUES (?, ?, ?)", row).rowcount
+            ):
                 continue
             fresh.add(index)
         return fresh
@@ -78,9 +85,7 @@ class Ingest:
             len(body),
             self._compressor.compress(body),
         )
-        columns = "project, signal, source, start_unix_nano, end_unix_nano, items, errors, services, requests, raw_bytes, data"
-        insert = f"INSERT INTO blocks ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        block_id = self._connection.execute(insert, row).lastrowid
+        block_id = self._connection.execute(_INSERT_BLOCK, row).lastrowid
         traces = frozenset().union(*[write.trace_ids for write in group])
         sessions = frozenset().union(*[write.session_ids for write in group])
         packed = self._hash.pack(first.project, (session.encode() for session in sessions))
@@ -93,7 +98,16 @@ class Ingest:
             execute(_upsert("interactions", 19), interactions)
             self._note_conversations(project, [row for write in writes for row in write.interactions])
         actions = [
-            (project, row.trace_id, row.span_id, *row.version, row.start_unix_nano, row.name, row.target, row.session_id)
+            (
+                project,
+                row.trace_id,
+                row.span_id,
+                *row.version,
+                row.start_unix_nano,
+                row.name,
+                row.target,
+                row.session_id,
+            )
             for write in writes
             for row in write.actions
         ]
@@ -185,7 +199,9 @@ def _by_project(writes: Iterable[Write]) -> list[tuple[int, list[Write]]]:
 def _upsert(table: str, columns: int) -> str:
     """Replaces a row of equal identity only by a greater version of the span."""
     values = ", ".join("?" * columns)
-    return f"INSERT INTO {table} VALUES ({values}) ON CONFLICT DO UPDATE SET {_ASSIGN[table]} WHERE {_WINS.format(table)}"
+    return (
+        f"INSERT INTO {table} VALUES ({values}) ON CONFLICT DO UPDATE SET {_ASSIGN[table]} WHERE {_WINS.format(table)}"
+    )
 
 
 _ASSIGN = {

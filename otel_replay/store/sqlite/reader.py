@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 import zstandard
 
 from otel_replay.model import Chunk, DomEvent, Session, Signal, StoredLog, StoredSpan
-from otel_replay.store import blocks
 from otel_replay.recording.streams import ChunkInfo
+from otel_replay.store import blocks
 from otel_replay.store.base import SessionFilter, SessionPage, SessionSummary
 from otel_replay.store.folding import load_attributes, plain_attributes
 from otel_replay.store.sqlite import chunks as chunk_rows
@@ -86,7 +87,8 @@ class SqliteReader:
         return self._column(query, (project, conversation_id))
 
     def session(self, project: int, session_id: str) -> Session | None:
-        rows = self._rows(f"SELECT {_SESSION} FROM sessions WHERE project = ? AND session_id = ?", (project, session_id))
+        query = f"SELECT {_SESSION} FROM sessions WHERE project = ? AND session_id = ?"
+        rows = self._rows(query, (project, session_id))
         return _session(rows[0]) if rows else None
 
     def sessions(
@@ -158,10 +160,10 @@ _SESSION = "project, session_id, start_unix_nano, end_unix_nano, state, attribut
 
 
 def _session(row: Any) -> Session:
-    *fields, attributes = row
+    project, session_id, start, end, state, attributes = row
     plain = plain_attributes(load_attributes(attributes))
     plain.pop("state", None)
-    return Session(*fields, plain)
+    return Session(project, session_id, start, end, state, plain)
 
 
 def _conditions(project: int, wanted: SessionFilter) -> tuple[str, list[Any]]:
@@ -189,14 +191,17 @@ def _summaries(connection: Any, project: int, sessions: Sequence[Session]) -> li
         return {row[0]: row[1:] for row in connection.execute(query, (project, *ids))}
 
     calls = grouped(
-        "sum(kind = 'interaction'), sum(status = 'error'), group_concat(DISTINCT coalesce(response_model, request_model)),"
+        "sum(kind = 'interaction'), sum(status = 'error'),"
+        " json_group_array(DISTINCT coalesce(response_model, request_model)),"
         " total(iif(kind = 'interaction', input_tokens, 0)), total(iif(kind = 'interaction', output_tokens, 0))",
         "interactions",
     )
-    actions, traces, streams = grouped("count(*)", "actions"), grouped("count(*)", "session_traces"), grouped("1", "streams")
+    actions = grouped("count(*)", "actions")
+    traces = grouped("count(*)", "session_traces")
+    streams = grouped("1", "streams")
     summaries = []
     for session in sessions:
-        count, errors, models, tokens_in, tokens_out = calls.get(session.session_id, (0, 0, None, 0, 0))
+        count, errors, models, tokens_in, tokens_out = calls.get(session.session_id, (0, 0, "[]", 0, 0))
         summaries.append(
             SessionSummary(
                 session=session,
@@ -205,7 +210,7 @@ def _summaries(connection: Any, project: int, sessions: Sequence[Session]) -> li
                 errors=errors,
                 traces=traces.get(session.session_id, (0,))[0],
                 has_recording=session.session_id in streams,
-                models=sorted(models.split(",")) if models else [],
+                models=sorted(model for model in json.loads(models) if model),
                 tokens=(int(tokens_in), int(tokens_out)),
             )
         )

@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlite_utils.utils import sqlite3
@@ -70,7 +71,7 @@ class GroupWriter:
             if isinstance(item, Write):
                 self._commit_group(self._gather(first))
             else:
-                self._settle([future], lambda task=item: [task()])
+                self._settle([future], partial(_alone, item))
 
     def _next(self) -> _Item | None:
         if self._held is not None:
@@ -97,16 +98,14 @@ class GroupWriter:
         return group
 
     def _commit_group(self, group: list[_Item]) -> None:
-        """Commits all; if that fails for a reason of its own making, each alone, so that one write cannot hurt others."""
+        """Commits all; if that fails for a reason of its own, each alone, so that one write cannot hurt the others."""
         writes, futures = [item for item, _ in group], [future for _, future in group]
-        if self._settle(futures, lambda: self._apply(writes), alone=len(group) == 1):
+        if self._settle(futures, partial(self._apply, writes), alone=len(group) == 1):
             return
         for write, future in group:
-            self._settle([future], lambda write=write: self._apply([write]))
+            self._settle([future], partial(self._apply, [write]))
 
-    def _settle(
-        self, futures: Sequence[Future[Any]], work: Callable[[], Sequence[Any]], *, alone: bool = True
-    ) -> bool:
+    def _settle(self, futures: Sequence[Future[Any]], work: Callable[[], Sequence[Any]], *, alone: bool = True) -> bool:
         """Runs ``work`` in a transaction and hands out its results, or the error; False: nothing done, try singly."""
         try:
             results = self._transaction(work)
@@ -131,3 +130,7 @@ class GroupWriter:
                 self._connection.execute("ROLLBACK")
             raise
         return results
+
+
+def _alone(task: Callable[[], T]) -> list[T]:
+    return [task()]
