@@ -76,6 +76,7 @@ function observeDom(config: Config, chunks: Outbox): () => void {
       chunks.push(customEvent("otel.session", { attributes: sessionAttributes(config) }));
     },
     maskAllInputs: config.maskAllInputs,
+    slimDOMOptions: true, // no scripts, comments or icons: none of them is seen, and a replay would try to fetch the icon
     checkoutEveryNms: CHECKOUT_MS,
     recordAfter: "DOMContentLoaded",
     errorHandler: () => true,

@@ -142,7 +142,7 @@ def _page(config: ChatConfig) -> HTMLResponse:
     html = Template((_STATIC / "index.html").read_text("utf-8")).substitute(receiver=escape(config.receiver))
     policy = (
         f"default-src 'none'; script-src 'self' {config.receiver}; connect-src 'self' {config.receiver}; "
-        "style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        "style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
     return HTMLResponse(html, headers={"content-security-policy": policy, "cache-control": "no-store"})
 

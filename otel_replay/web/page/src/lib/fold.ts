@@ -1,4 +1,5 @@
-// Many entries that are one thing for a person: text that streams into an element, ASGI's send and receive spans.
+// Many entries that are one thing for a person: text that streams into an element, keys typed into a field, ASGI's send
+// and receive spans.
 import type { Entry } from "./types";
 
 export interface Row {
@@ -36,8 +37,8 @@ export function foldEntries(entries: readonly Entry[]): Row[] {
 function foldKey(entry: Entry): string | undefined {
   if (isTransport(entry)) return `asgi:${entry.trace_id}:${entry.parent_span_id}`;
   const detail = entry.detail ?? {};
-  if (entry.kind !== "dom" || detail.type !== "text") return undefined;
-  return `text:${entry.stream_id}:${detail.selector}`;
+  if (entry.kind !== "dom" || (detail.type !== "text" && detail.type !== "input")) return undefined;
+  return `${detail.type}:${entry.stream_id}:${detail.selector}`;
 }
 
 /** What the recorder noted in the recording about a span, or about the session: it says nothing new. */
