@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, NamedTuple
 
 import xxhash
@@ -87,7 +88,8 @@ class _Findings:
         ]
 
     def times(self) -> tuple[int, int]:
-        return min(self.starts, default=0), min(max(self.ends, default=0), MAX_UNIX_NANO)
+        start = min(self.starts, default=0)
+        return min(start, MAX_UNIX_NANO), min(max(self.ends, default=0), MAX_UNIX_NANO)
 
 
 def prepare(accepted: AcceptedRequest, origin: Origin, digest: bytes) -> Write:
@@ -210,14 +212,21 @@ def _scan_spans(
 _PLAIN_SESSION = b"\x0a\x0asession.id\x12"
 """``KeyValue.key`` (field 1, 10 bytes) and the tag of ``KeyValue.value``, as every encoder writes them."""
 
+_SPAN_ATTRIBUTE = 0x4A
+"""The tag of ``Span.attributes`` (field 9): those of events and links have other tags."""
+
 
 def _plain_session_id(raw: bytes) -> str:
     """The session id of a span that names it in the usual encoding; empty: decode the attributes to know."""
-    at = raw.find(_PLAIN_SESSION) + len(_PLAIN_SESSION)
-    if at < len(_PLAIN_SESSION) or len(raw) < at + 3 or raw[at + 1] != 0x0A or raw[at] != raw[at + 2] + 2:
+    at = raw.find(_PLAIN_SESSION)
+    value = at + len(_PLAIN_SESSION)
+    if at < 2 or raw[at - 2] != _SPAN_ATTRIBUTE or len(raw) < value + 3:
         return ""
-    length = raw[at + 2]
-    return raw[at + 3 : at + 3 + length].decode("utf-8", "replace") if length < 0x80 else ""
+    length = raw[value]
+    if raw[at - 1] != length + 14 or raw[value + 1] != 0x0A or raw[value + 2] != length - 2:
+        return ""
+    session = raw[value + 3 : value + 1 + length].decode()
+    return session if session.strip() else ""
 
 
 def _scan_span(span: Span, raw: bytes, envelope: _Envelope, found: _Findings) -> None:
@@ -245,11 +254,15 @@ def _session_attributes(
         told["user.id"] = user
     if envelope.service:
         told["service.name"] = envelope.service
-    digest = version.digest.hex()
+    return _scalars(told, min(event_unix_nano, MAX_UNIX_NANO), version.digest.hex())
+
+
+def _scalars(told: dict[str, Any], event_unix_nano: int, digest: str) -> dict[str, AttributeValue]:
+    """What a session can be described by and JSON can say: no arrays, maps, bytes, NaN or infinity."""
     return {
-        name: AttributeValue(min(event_unix_nano, MAX_UNIX_NANO), digest, value)
+        name: AttributeValue(event_unix_nano, digest, value)
         for name, value in told.items()
-        if isinstance(value, str | bool | int | float)
+        if isinstance(value, str | bool | int) or (isinstance(value, float) and isfinite(value))
     }
 
 
@@ -349,7 +362,7 @@ def _session_events(record: Any, attributes: dict[str, Any]) -> dict[str, Attrib
     told = {name: attributes[name] for name in SESSION_ATTRIBUTES if name in attributes}
     if state := _SESSION_STATES.get(record.event_name):
         told["state"] = state
-    return {name: AttributeValue(time, digest, value) for name, value in told.items()}
+    return _scalars(told, time, digest)
 
 
 def _scan_recording_log(record: Any, resource: dict[str, Any], origin: Origin, found: _Findings) -> None:
