@@ -221,7 +221,7 @@ def _harmless(text: str) -> str:
 @option("--stream", help="The stream (tab) to write, where a session has several.")
 @option("--from", "since", metavar="TIME", help="From the nearest full snapshot before this time on.")
 @option("--to", "until", metavar="TIME", help="Up to this time.")
-@option("--output", "-o", type=click.File("w", lazy=False), default="-", help="File to write; -: standard output.")
+@option("--output", "-o", type=click.File("w", lazy=True), default="-", help="File to write; -: standard output.")
 @source_options
 def recording(
     session_id: str, stream: str | None, since: str | None, until: str | None, output: TextIO, db: str, url: str | None
@@ -241,7 +241,7 @@ def recording(
     finally:
         replay.close()
     if len(found) > 1:
-        names = ", ".join(one.stream_id for one in found)
+        names = _harmless(", ".join(one.stream_id for one in found))
         raise click.UsageError(f"The session has several streams; choose one with --stream: {names}")
     json.dump(found[0].events, output)
     output.write("\n")
@@ -261,9 +261,9 @@ def main() -> NoReturn:
     except click.Abort:
         sys.exit(EXIT_FAILED)
     except ReplayError as error:
-        click.echo(f"otel-replay: {error.message}", err=True)
+        click.echo(f"otel-replay: {_harmless(error.message)}", err=True)
         if error.hint:
-            click.echo(f"  {error.hint}", err=True)
+            click.echo(f"  {_harmless(error.hint)}", err=True)
         sys.exit(_exit_code(error))
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone; so has the reason to complain

@@ -14,6 +14,7 @@ import uvicorn
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -27,7 +28,7 @@ from otel_replay.query import LocalReplay
 from otel_replay.receiver.bodies import MAX_BODY_BYTES
 from otel_replay.receiver.grpc import SERVICES, otlp_handlers
 from otel_replay.receiver.handler import Handler
-from otel_replay.receiver.http import HttpReceiver
+from otel_replay.receiver.http import HttpReceiver, refused
 from otel_replay.receiver.recordings import UploadRpcs
 from otel_replay.store.base import Store
 from otel_replay.store.sqlite import SqliteStore
@@ -139,8 +140,7 @@ class Server:
         return listener
 
     def _start_http(self, parts: ExitStack, listener: socket.socket) -> None:
-        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        self.http_url = f"http://{host}:{listener.getsockname()[1]}"
+        self.http_url = f"http://{_in_address(self._settings.host)}:{listener.getsockname()[1]}"
         config = uvicorn.Config(
             self._http_app(),
             log_config=None,
@@ -161,7 +161,7 @@ class Server:
 
     def _http_app(self) -> Starlette:
         # Bound to loopback there are no keys: a page elsewhere must not reach us through a DNS name of its own.
-        hosts = list(LOOPBACK_HOSTS) if self._settings.is_loopback else ["*"]
+        hosts = [*map(_in_address, LOOPBACK_HOSTS)] if self._settings.is_loopback else ["*"]
         routes: list[BaseRoute] = [
             Route("/healthz", self._healthz),
             Route("/readyz", self._readyz),
@@ -170,7 +170,9 @@ class Server:
             *page_routes(),
         ]
         app = Starlette(
-            routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)]
+            routes=routes,
+            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
+            exception_handlers={HTTPException: refused},
         )
         app.router.redirect_slashes = False  # OTLP clients do not follow redirects with their data
         return app
@@ -182,8 +184,9 @@ class Server:
         return JSONResponse({"status": "ready" if self._ready else "not ready"}, 200 if self._ready else 503)
 
     def _start_grpc(self, parts: ExitStack) -> None:
+        threads = ThreadPoolExecutor(GRPC_THREADS, thread_name_prefix="otel-replay-grpc")
         server = grpc.server(
-            ThreadPoolExecutor(GRPC_THREADS, thread_name_prefix="otel-replay-grpc"),
+            threads,
             options=[("grpc.max_receive_message_length", MAX_BODY_BYTES), ("grpc.so_reuseport", 0)],
         )
         server.add_generic_rpc_handlers(otlp_handlers(self.handler))
@@ -194,15 +197,21 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
         reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         try:
-            port = server.add_insecure_port(f"{self._settings.host}:{self._settings.grpc_port}")
+            port = server.add_insecure_port(f"{_in_address(self._settings.host)}:{self._settings.grpc_port}")
         except RuntimeError as error:
             raise _port_error("--grpc-port", self._settings.grpc_port, error) from error
         server.start()
+        parts.callback(threads.shutdown)  # a cancelled call may still be reading: the store must not close under it
         parts.callback(lambda: server.stop(STOP_SECONDS).wait())
         parts.callback(health_service.enter_graceful_shutdown)
         for name in names:
             health_service.set(name, health_pb2.HealthCheckResponse.SERVING)
-        self.grpc_address = f"{self._settings.host}:{port}"
+        self.grpc_address = f"{_in_address(self._settings.host)}:{port}"
+
+
+def _in_address(host: str) -> str:
+    """A host as it stands before a port: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _port_error(option: str, port: int, error: Exception) -> ReplayError:

@@ -20,6 +20,7 @@ from otel_replay.model import Signal
 from otel_replay.otlp.requests import RECORD_TYPES, REQUEST_TYPES, Rejection, groups, records, scopes, span_defect
 
 _ID_BYTES = {"traceId": 16, "spanId": 8, "parentSpanId": 8, "trace_id": 16, "span_id": 8, "parent_span_id": 8}
+MAX_REASON_CHARS = 300
 _NAMES = {
     Signal.TRACES: ("resourceSpans", "scopeSpans", "spans"),
     Signal.LOGS: ("resourceLogs", "scopeLogs", "logRecords"),
@@ -45,7 +46,7 @@ def decode(signal: Signal, body: bytes) -> tuple[bytes, tuple[Rejection, ...]]:
             scope_group.schema_url = _text(scope_json, "schemaUrl", scope_where)
             for record_where, record_json in _objects(scope_json, inner, scope_where):
                 try:
-                    records(signal, scope_group).append(_record(signal, record_json, record_where))
+                    records(signal, scope_group).append(_record(signal, record_json))
                 except InvalidRequest as error:
                     rejections.append(Rejection(record_where, error.message, json.dumps(record_json).encode()))
     encoded: bytes = request.SerializeToString()
@@ -87,27 +88,36 @@ def _text(parent: dict[str, Any], name: str, where: str) -> str:
 
 def _envelope(parent: dict[str, Any], name: str, target: Message, kind: Any, where: str) -> None:
     if parent.get(name) is not None:
-        target.CopyFrom(_message(kind, parent[name], f"{where}.{name}"))
+        try:
+            target.CopyFrom(_message(kind, parent[name]))
+        except InvalidRequest as error:
+            raise InvalidRequest(f"{where}.{name}: {error.message}") from error
 
 
-def _record(signal: Signal, document: dict[str, Any], where: str) -> Message:
+def _record(signal: Signal, document: dict[str, Any]) -> Message:
     try:
         document = _map_ids(document, _hex_to_base64)
     except RecursionError:
         raise InvalidRequest("nested too deeply") from None
-    record = _message(RECORD_TYPES[signal], document, where)
+    record = _message(RECORD_TYPES[signal], document)
     if signal is Signal.TRACES and (defect := span_defect(record)):  # type: ignore[arg-type]
         raise InvalidRequest(defect)
     return record
 
 
-def _message(kind: Any, document: Any, where: str) -> Message:
+def _message(kind: Any, document: Any) -> Message:
     try:
         message: Message = json_format.ParseDict(document, kind(), ignore_unknown_fields=True)
         message.SerializeToString()  # a lone surrogate shows only here
     except (json_format.ParseError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise InvalidRequest(f"{where}: {error}") from error
+        raise InvalidRequest(_brief(error)) from error
     return message
+
+
+def _brief(error: Exception) -> str:
+    """The end of a message that repeats "Failed to parse ... field" for every level: what is wrong stands there."""
+    text = str(error)
+    return text if len(text) <= MAX_REASON_CHARS else f"...{text[-MAX_REASON_CHARS:]}"
 
 
 def _map_ids(value: Any, convert: Callable[[str, str, int], str]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from otel_replay.model import DEFAULT_PROJECT, DomEvent, Gap, Session, StoredLog
 from otel_replay.otlp import json as otlp_json
 from otel_replay.otlp.attributes import attribute_map
 from otel_replay.query.recordings import MAX_PAGE_BYTES, RecordingPage, StreamRecording, read_recording
-from otel_replay.query.sessions import DEFAULT_LIMIT, check_limit, decode_cursor, page_dict
+from otel_replay.query.sessions import DEFAULT_LIMIT, check_limit, decode_cursor, in_range, page_dict
 from otel_replay.recording.streams import find_gaps
 from otel_replay.store.base import Reader, SessionFilter
 from otel_replay.timeline import StreamView, Subject, Timeline, build_timeline
@@ -34,6 +34,7 @@ class _Parts(NamedTuple):
     spans: list[StoredSpan]
     logs: list[StoredLog]
     streams: list[StreamView]
+    waiting: dict[str, int]
 
 
 class LocalReplay:
@@ -86,7 +87,7 @@ class LocalReplay:
         cursor: str | None = None,
     ) -> dict[str, Any]:
         """A page of sessions, newest first: ``{"sessions": [...], "total", "total_at_least", "next_cursor"}``."""
-        wanted = SessionFilter(user, feature, label, since_unix_nano, until_unix_nano)
+        wanted = SessionFilter(user, feature, label, in_range(since_unix_nano), in_range(until_unix_nano))
         after = decode_cursor(cursor)
         return page_dict(self._reader.sessions(self._project, wanted, limit=check_limit(limit), after=after))
 
@@ -108,14 +109,17 @@ class LocalReplay:
         logs = [log for part in parts for log in part.logs]
         if not sessions and not spans and not logs:
             raise _no_such(subject.kind, subject.id)
-        return self._build(subject, list(sessions.values()), spans, logs, _merged([part.streams for part in parts]))
+        streams = _merged([part.streams for part in parts])
+        waiting = {session: max(part.waiting.get(session, 0) for part in parts) for session in sessions}
+        return self._build(subject, list(sessions.values()), spans, logs, streams, waiting)
 
     def _parts(self, trace_id: str) -> _Parts:
         spans = self._reader.spans_of_trace(self._project, trace_id)
         logs = self._reader.logs_of_trace(self._project, trace_id)
         sessions = self._sessions_of(trace_id, spans, logs)
+        waiting = self._waiting(sessions)
         views = [view for session in sessions for view in self._streams(session.session_id)]
-        return _Parts(sessions, spans, logs, _near(views, trace_id, spans, logs))
+        return _Parts(sessions, spans, logs, _near(views, trace_id, spans, logs), waiting)
 
     def _session_timeline(self, session_id: str) -> Timeline:
         session = self._reader.session(self._project, session_id)
@@ -126,7 +130,9 @@ class LocalReplay:
         traces = {span.trace_id for span in own_spans} | {*self._reader.traces_of_session(self._project, session_id)}
         spans = [span for trace in sorted(traces) for span in self._reader.spans_of_trace(self._project, trace)]
         logs += [log for trace in sorted(traces) for log in self._reader.logs_of_trace(self._project, trace)]
-        return self._build(Subject("session", session_id), [session], spans, logs, self._streams(session_id))
+        waiting = self._waiting([session])
+        streams = self._streams(session_id)
+        return self._build(Subject("session", session_id), [session], spans, logs, streams, waiting)
 
     def _sessions_of(self, trace_id: str, spans: Sequence[StoredSpan], logs: Sequence[StoredLog]) -> list[Session]:
         """Every session with an edge to the trace: recorded ones, and those that its spans and logs name."""
@@ -139,6 +145,11 @@ class LocalReplay:
         named |= {*self._reader.sessions_of_trace(self._project, trace_id)}
         found = [self._reader.session(self._project, session_id) for session_id in sorted(filter(None, named))]
         return [session for session in found if session]
+
+    def _waiting(self, sessions: Iterable[Session]) -> dict[str, int]:
+        """Chunks not distilled yet, by session. To be asked before the streams are read: distilled meanwhile, they are
+        warned of for nothing, where the other order would leave them out without a word."""
+        return {one.session_id: self._reader.undistilled(self._project, one.session_id) for one in sessions}
 
     def _streams(self, session_id: str) -> list[StreamView]:
         views = []
@@ -155,12 +166,12 @@ class LocalReplay:
         spans: Sequence[StoredSpan],
         logs: Sequence[StoredLog],
         streams: Sequence[StreamView],
+        waiting: Mapping[str, int],
     ) -> Timeline:
         timeline = build_timeline(subject=subject, sessions=sessions, spans=spans, logs=logs, streams=streams)
-        waiting = sum(self._reader.undistilled(self._project, session.session_id) for session in sessions)
-        if not waiting:
+        if not any(waiting.values()):
             return timeline
-        warning = f"{waiting} chunks of the recording are stored but not distilled yet"
+        warning = f"{sum(waiting.values())} chunks of the recording are stored but not distilled yet"
         return replace(timeline, warnings=(*timeline.warnings, warning))
 
 

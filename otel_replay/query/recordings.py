@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from otel_replay.errors import InvalidRequest, NotFound
 from otel_replay.model import Gap
+from otel_replay.recording.events import MAX_SEQ
 from otel_replay.recording.streams import ChunkInfo, find_gaps, join_pieces, snapshot_before
 from otel_replay.store.base import Reader
 from otel_replay.timeline.entry import gap_dict
@@ -150,9 +151,10 @@ def _encode(position: _Position) -> str:
 
 def _decode(cursor: str) -> _Position:
     try:
-        stream_id, seq = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-    except ValueError:
-        stream_id, seq = None, None
-    if not isinstance(stream_id, str) or not isinstance(seq, int) or seq < 0:
-        raise InvalidRequest("the cursor is not one that was given out", hint="leave it out to start at the beginning")
-    return _Position(stream_id, seq)
+        position = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+    except (ValueError, RecursionError):
+        position = None
+    match position:
+        case [str(stream_id), int(seq)] if 0 <= seq <= MAX_SEQ and not isinstance(seq, bool):
+            return _Position(stream_id, seq)
+    raise InvalidRequest("the cursor is not one that was given out", hint="leave it out to start at the beginning")

@@ -7,8 +7,10 @@ import json
 from typing import Any
 
 from otel_replay.errors import InvalidRequest
+from otel_replay.recording.untrusted import storable
 from otel_replay.store.base import SessionPage, SessionSummary
 
+MAX_UNIX_NANO = 2**63 - 1
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
 
@@ -56,12 +58,18 @@ def decode_cursor(cursor: str | None) -> tuple[int, str] | None:
     if not cursor:
         return None
     try:
-        start, session_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-    except ValueError:
-        start, session_id = None, None
-    if not isinstance(start, int) or not isinstance(session_id, str) or abs(start) >= 2**63:
-        raise InvalidRequest("the cursor is not one that was given out", hint="leave it out to start at the first page")
-    return start, session_id
+        position = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+    except (ValueError, RecursionError):
+        position = None
+    match position:
+        case [int(start), str(session_id)] if abs(start) <= MAX_UNIX_NANO and storable(session_id) == session_id:
+            return start, session_id
+    raise InvalidRequest("the cursor is not one that was given out", hint="leave it out to start at the first page")
+
+
+def in_range(unix_nano: int | None) -> int | None:
+    """The nearest time that a 64-bit integer holds: a bound beyond all times bounds nothing, and is no error."""
+    return None if unix_nano is None else max(-MAX_UNIX_NANO, min(unix_nano, MAX_UNIX_NANO))
 
 
 def check_limit(limit: int) -> int:

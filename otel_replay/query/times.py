@@ -17,6 +17,7 @@ _UNITS_NS = {
     "d": 86400 * 10**9,
 }
 _DURATION = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?(ns|us|ms|s|m|h|d)")
+_FRACTION = re.compile(r"(?<=:\d\d)\.(\d{1,9})")  # datetime would cut it off after microseconds
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -38,15 +39,17 @@ def parse_time(text: str, now_unix_nano: int) -> int:
         return int(text)
     if _DURATION.fullmatch(text):
         return now_unix_nano - parse_duration(text)
+    fraction = _FRACTION.search(text)
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(_FRACTION.sub("", text))
     except ValueError:
         raise InvalidRequest(
             f"{text[:40]!r} is not a time", hint="write RFC 3339, 19 digits of Unix nanoseconds, or 15m, 2d ago"
         ) from None
     if moment.tzinfo is None:
         raise InvalidRequest(f"{text[:40]!r} names no time zone", hint="append Z or an offset such as +02:00")
-    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+    seconds = (moment - _EPOCH) // timedelta(seconds=1)
+    return seconds * 10**9 + (int(fraction[1].ljust(9, "0")) if fraction else 0)
 
 
 def format_time(unix_nano: int) -> str:

@@ -13,6 +13,12 @@ from otel_replay.errors import InvalidRequest, RequestTooLarge, UnsupportedReque
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """OTLP 1.11 recommends this limit, before and after decompression."""
 
+MAX_GZIP_MEMBERS = 16
+"""Compressors write one. Each costs a copy of the rest: 64 MiB of empty members would take hours."""
+
+ZSTD_STEP_BYTES = 256
+"""Four bytes of zstd can say 128 KiB of one byte: a step yields 8 MiB at most before the limit is looked at."""
+
 
 async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
     """The whole body, decompressed. Raises :class:`RequestTooLarge` as soon as the limit is passed."""
@@ -37,7 +43,11 @@ def decompress(data: bytes, encoding: str, limit: int = MAX_BODY_BYTES) -> bytes
 
 def _gunzip(data: bytes, limit: int) -> bytes:
     output = bytearray()
-    while data:  # a gzip file may have several members
+    members = 0
+    while data:
+        members += 1
+        if members > MAX_GZIP_MEMBERS:
+            raise InvalidRequest(f"the gzip body has over {MAX_GZIP_MEMBERS} members", hint="compress it in one go")
         decoder = zlib.decompressobj(wbits=31)
         try:
             output += decoder.decompress(data, limit + 1 - len(output))
@@ -52,14 +62,23 @@ def _gunzip(data: bytes, limit: int) -> bytes:
 
 
 def _unzstd(data: bytes, limit: int) -> bytes:
-    try:
-        with zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(data) as reader:
-            output = reader.read(limit + 1)
-    except zstandard.ZstdError as error:
-        raise InvalidRequest(f"the zstd body is broken: {error}") from error
-    if len(output) > limit:
-        raise _too_large("decompressed body", limit)
-    return output
+    decoder = zstandard.ZstdDecompressor(max_window_size=2**27).decompressobj()
+    output, consumed = bytearray(), 0
+    for start in range(0, len(data), ZSTD_STEP_BYTES):
+        if decoder.eof:
+            break
+        try:
+            output += decoder.decompress(data[start : start + ZSTD_STEP_BYTES])
+        except zstandard.ZstdError as error:
+            raise InvalidRequest(f"the zstd body is broken: {error}") from error
+        if len(output) > limit:
+            raise _too_large("decompressed body", limit)
+        consumed = start + ZSTD_STEP_BYTES
+    if data and not decoder.eof:
+        raise InvalidRequest("the zstd body ends too early")
+    if decoder.unused_data or consumed < len(data):
+        raise InvalidRequest("the zstd body goes on after its first frame", hint="compress it as one frame")
+    return bytes(output)
 
 
 _DECODERS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": _gunzip, "zstd": _unzstd}

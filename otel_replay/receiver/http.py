@@ -9,6 +9,8 @@ from typing import Any
 
 import anyio
 from google.protobuf.message import Message
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -35,6 +37,15 @@ PATHS = {
 INGEST_THREADS = 32
 
 
+class _AnyConvertor(StringConvertor):
+    """``{id:any}``: ids come from anywhere and may hold slashes, even line ends, which Starlette's own stop at."""
+
+    regex = r"[\s\S]+"
+
+
+register_url_convertor("any", _AnyConvertor())
+
+
 class HttpReceiver:
     """The ingest routes. ``origins`` is a regular expression of the web origins that may send from a browser."""
 
@@ -51,8 +62,9 @@ class HttpReceiver:
         )
 
     def routes(self) -> list[Route]:
-        otlp = [self._route(path, self._export(signal)) for path, signal in PATHS.items()]
-        return [*otlp, self._route("/api/v1/sessions/{session_id}/events", self._upload)]
+        # With a slash at the end too: OTLP clients do not follow redirects with their data.
+        otlp = [self._route(path + end, self._export(signal)) for path, signal in PATHS.items() for end in ("", "/")]
+        return [*otlp, self._route("/api/v1/sessions/{session_id:any}/events", self._upload)]
 
     def _route(self, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
         # OPTIONS belongs to the route so that the CORS layer inside it sees the preflight.
@@ -116,6 +128,14 @@ def problem(error: Exception) -> Response:
         told.http_status,
         {"content-type": "application/problem+json", **_retry_headers(error)},
     )
+
+
+async def refused(_request: Request, error: Exception) -> Response:
+    """The router's own answers, unknown addresses and methods, as ``application/problem+json``."""
+    assert isinstance(error, HTTPException)
+    document = {"type": "about:blank", "title": error.detail, "status": error.status_code}
+    headers = {"content-type": "application/problem+json", **(error.headers or {})}
+    return Response(json.dumps(document), error.status_code, headers)
 
 
 _TITLES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -40,18 +41,35 @@ def upload_facts(request: Request, body: bytes) -> UploadFacts:
         stream_id=str(headers.get("x-otel-replay-stream", told.get("stream_id") or DEFAULT_STREAM)),
         seq=_integer("seq", headers.get("x-otel-replay-seq", told.get("seq"))),
         payload=body,
-        sent_at_unix_nano=None if sent_at is None else ms_to_unix_nano(_integer("sent_at", sent_at) or 0),
+        sent_at_unix_nano=_sent_at(_integer("sent_at", sent_at)),
     )
+
+
+def _sent_at(milliseconds: int | None) -> int | None:
+    return None if milliseconds is None else _in_range(ms_to_unix_nano(milliseconds))
+
+
+def _in_range(sent_at_unix_nano: int) -> int:
+    if not 0 <= sent_at_unix_nano < 2**63:
+        raise InvalidRequest(f"sent_at: {sent_at_unix_nano} ns is not in 0..2**63", hint="send Unix milliseconds")
+    return sent_at_unix_nano
 
 
 def _told_in_body(body: bytes) -> dict[str, Any]:
     if body.lstrip()[:1] != b"{":
         return {}
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        document = _load(body)
+    except (ValueError, RecursionError):
         return {}  # whether it is JSON at all is the handler's question
     return {name: document.get(name) for name in ("stream_id", "seq", "sent_at")}
+
+
+def _load(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:  # lone surrogates, which rrweb may send and the standard library reads
+        return json.loads(body)
 
 
 def _integer(name: str, value: Any) -> int | None:
@@ -93,6 +111,6 @@ class UploadRpcs:
             request.stream_id or DEFAULT_STREAM,
             request.seq if request.HasField("seq") else None,
             request.events_json,
-            request.sent_at_unix_nano if request.HasField("sent_at_unix_nano") else None,
+            _in_range(request.sent_at_unix_nano) if request.HasField("sent_at_unix_nano") else None,
             GRPC_SENDER,
         )

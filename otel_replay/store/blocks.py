@@ -57,9 +57,10 @@ def logs_of_session(bodies: Iterable[bytes], wanted: str) -> list[Matched]:
 
 def _session_match(kind: Any, wanted: str) -> Callable[[thin.RecordSlice], Any]:
     needle = wanted.encode()
+    is_number = wanted.removeprefix("-").isdecimal()  # an integer attribute does not hold its digits as bytes
 
     def match(piece: thin.RecordSlice) -> Any:
-        if needle not in piece.raw and needle not in piece.resource:
+        if not is_number and needle not in piece.raw and needle not in piece.resource:
             return None
         record = kind.FromString(piece.raw)
         resource = Resource.FromString(piece.resource)

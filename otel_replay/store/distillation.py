@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from otel_replay.model import Chunk, DomEvent
 from otel_replay.recording.distill import StreamDistiller, distill_stream
+from otel_replay.recording.events import EventType
 
 StreamKey = tuple[int, str, str]
 """(project, session id, stream id)."""
@@ -37,14 +38,17 @@ class Distillation:
         stream: StreamKey,
         due: Due,
         snapshot_before: Callable[[int], int],
+        address_before: Callable[[int], str | None],
         read: Callable[[int, int], Iterable[Chunk]],
     ) -> list[DomEvent]:
         """The DOM events of the due chunks, whatever was distilled before."""
         done, distiller = self._at.pop(stream, (-2, StreamDistiller()))
         start = due.first
         if distiller.next_seq is None or done + 1 != due.first:
-            # Strictly before: a page's address is told once, so what came before a snapshot matters to it.
             start, distiller = snapshot_before(due.first), StreamDistiller()
+            if (address := address_before(start)) is not None:
+                # An address is told once: the distiller has to know the one that was told before the snapshot.
+                distiller.feed(start, [{"type": EventType.META, "timestamp": 0, "data": {"href": address}}])
         events = list(distill_stream(read(start, due.last), distiller))
         self._at[stream] = (due.last, distiller)
         while len(self._at) > KEPT_MIRRORS:

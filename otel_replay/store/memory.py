@@ -44,6 +44,7 @@ class MemoryStore:
         self._edges: set[tuple[int, str, str]] = set()
         self._chunks: dict[_Stream, dict[int, Chunk]] = {}
         self._distilled: dict[_Stream, list[DomEvent]] = {}
+        self._due: dict[_Stream, int] = {}  # the lowest sequence number that waits for distillation
 
     def commit(self, write: Write) -> Receipt:
         with self._lock:
@@ -66,7 +67,8 @@ class MemoryStore:
         self._edges.update((write.project, session, trace) for session, trace in write.session_traces)
 
     def _store_chunk(self, chunk: Chunk) -> ChunkReceipt:
-        stream = self._chunks.setdefault((chunk.project, chunk.session_id, chunk.stream_id), {})
+        key = (chunk.project, chunk.session_id, chunk.stream_id)
+        stream = self._chunks.setdefault(key, {})
         if chunk.seq is None:
             for seq, known in stream.items():
                 if known.payload == chunk.payload:
@@ -75,13 +77,14 @@ class MemoryStore:
         if seq in stream:
             return ChunkReceipt(seq, True)
         stream[seq] = replace(chunk, seq=seq)
-        self._distilled.pop((chunk.project, chunk.session_id, chunk.stream_id), None)
+        self._due[key] = min(seq, self._due.get(key, seq))
         return ChunkReceipt(seq, False)
 
     def distill(self) -> None:
         with self._lock:
-            for stream in self._chunks.keys() - self._distilled.keys():
+            for stream in self._due:
                 self._distilled[stream] = list(distill_stream(self.chunks(*stream)))
+            self._due.clear()
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -187,8 +190,10 @@ class MemoryStore:
         return self._distilled.get((project, session_id, stream_id), [])
 
     def undistilled(self, project: int, session_id: str) -> int:
-        due = self._chunks.keys() - self._distilled.keys()
-        return sum(len(self._chunks[stream]) for stream in due if stream[:2] == (project, session_id))
+        due = [
+            (self._chunks[stream], first) for stream, first in self._due.items() if stream[:2] == (project, session_id)
+        ]
+        return sum(seq >= first for chunks, first in due for seq in chunks)
 
     def counts(self) -> dict[str, int]:
         items = {signal: sum(write.items for write in self._writes if write.signal == signal) for signal in Signal}
@@ -226,9 +231,9 @@ def _position(session: Session) -> tuple[int, str]:
 
 
 def _wanted(session: Session, wanted: SessionFilter) -> bool:
-    texts = (("user.id", wanted.user), ("feature", wanted.feature), ("label", wanted.label))
-    if any(value is not None and str(session.attributes.get(name)) != value for name, value in texts):
-        return False
+    for name, text in (("user.id", wanted.user), ("feature", wanted.feature), ("label", wanted.label)):
+        if text is not None and (name not in session.attributes or str(session.attributes[name]) != text):
+            return False
     if wanted.since_unix_nano is not None and session.start_unix_nano < wanted.since_unix_nano:
         return False
     return wanted.until_unix_nano is None or session.start_unix_nano < wanted.until_unix_nano

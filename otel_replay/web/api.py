@@ -38,9 +38,9 @@ class Api:
     def routes(self) -> list[Route]:
         served = [
             ("/api/v1/sessions", self._sessions),
-            ("/api/v1/sessions/{id}/timeline", self._session_timeline),
-            ("/api/v1/sessions/{id}/recording", self._recording),
-            ("/api/v1/conversations/{id}/timeline", self._conversation_timeline),
+            ("/api/v1/sessions/{id:any}/timeline", self._session_timeline),
+            ("/api/v1/sessions/{id:any}/recording", self._recording),
+            ("/api/v1/conversations/{id:any}/timeline", self._conversation_timeline),
             ("/api/v1/traces/{id}/timeline", self._trace_timeline),
             ("/api/v1/traces/{id}", self._trace),
         ]

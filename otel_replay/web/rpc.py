@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import grpc
@@ -65,10 +65,24 @@ class ReplayService(replay_pb2_grpc.ReplayServiceServicer):
                     request.session_id, stream=request.stream_id or None, max_bytes=PART_BYTES, cursor=cursor
                 )
                 for part in page.streams:
-                    events = json.dumps(part.events).encode()
-                    yield replay_pb2.RecordingPart(stream_id=part.stream_id, seq=part.from_seq, events_json=events)
+                    for events in _parts(part.events):
+                        yield replay_pb2.RecordingPart(stream_id=part.stream_id, seq=part.from_seq, events_json=events)
                 cursor = page.next_cursor
                 if cursor is None:
                     return
         except Exception as error:  # noqa: BLE001 - the one table answers for every error
             abort(error, context)
+
+
+def _parts(events: Iterable[Any]) -> Iterator[bytes]:
+    """Arrays of events of about ``PART_BYTES``, at least one: a chunk, as it was sent, may be of any size."""
+    part: list[str] = []
+    size = 0
+    for event in events:
+        text = json.dumps(event)
+        if part and size + len(text) > PART_BYTES:
+            yield f"[{','.join(part)}]".encode()
+            part, size = [], 0
+        part.append(text)
+        size += len(text)
+    yield f"[{','.join(part)}]".encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from otel_replay.store.base import Receipt, Write
@@ -25,19 +26,20 @@ class SqliteStore(SqliteReader):
 
     def __init__(self, path: str | Path) -> None:
         path = Path(path)
-        self._lock = WriterLock(path)
-        self._lock.acquire()
-        try:
-            self._database = connect_writing(path)
-            super().__init__(path)
-        except BaseException:
-            self._lock.release()
-            raise
-        ingest = Ingest(self._database.conn, self._hash)
-        self._writer = GroupWriter(self._database.conn, ingest.apply)
+        lock = WriterLock(path)
         self._distillation = Distillation()
-        self._closed = False
-        self.announce("")
+        with ExitStack() as closing:
+            lock.acquire()
+            closing.callback(lock.release)
+            self._database = connect_writing(path)
+            closing.callback(self._close_database)
+            super().__init__(path)
+            closing.callback(super().close)
+            ingest = Ingest(self._database.conn, self._hash)
+            self._writer = GroupWriter(self._database.conn, ingest.apply)
+            closing.callback(self._writer.close)
+            self.announce("")
+            self._closing = closing.pop_all()
 
     def announce(self, url: str) -> None:
         """Notes in the file who writes it and under which address, for whoever else would."""
@@ -66,6 +68,7 @@ class SqliteStore(SqliteReader):
                 stream,
                 due,
                 lambda seq: chunk_rows.snapshot_before(connection, stream, seq),
+                lambda seq: chunk_rows.address_before(connection, stream, seq),
                 lambda first, last: chunk_rows.read_chunks(connection, stream, first, last),
             )
 
@@ -83,14 +86,13 @@ class SqliteStore(SqliteReader):
         return True
 
     def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        self._writer.close()
-        super().close()
-        self._database.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._database.close()
-        self._lock.release()
+        self._closing.close()
+
+    def _close_database(self) -> None:
+        try:
+            self._database.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self._database.close()
 
 
 __all__ = ["SqliteReader", "SqliteStore"]

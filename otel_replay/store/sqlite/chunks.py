@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import xxhash
@@ -13,6 +14,8 @@ from otel_replay.model import Chunk, DomEvent
 from otel_replay.recording.streams import ChunkInfo
 from otel_replay.store.base import ChunkReceipt
 from otel_replay.store.distillation import Due
+
+logger = logging.getLogger(__name__)
 
 _STREAM = "project = ? AND session_id = ? AND stream_id = ?"
 _COLUMNS = (
@@ -62,10 +65,10 @@ def store_chunk(connection: Any, compressor: zstandard.ZstdCompressor, chunk: Ch
 def read_chunks(
     connection: Any, stream: tuple[int, str, str], from_seq: int = 0, to_seq: int | None = None
 ) -> Iterator[Chunk]:
-    """In sequence order; bounds inclusive."""
-    decompressor = zstandard.ZstdDecompressor()
+    """In sequence order; bounds inclusive. A damaged chunk is left out: a gap, as if it had never come."""
     query = f"SELECT {_COLUMNS} FROM chunks WHERE {_STREAM} AND seq BETWEEN ? AND ? ORDER BY seq"
-    for row in connection.execute(query, (*stream, from_seq, 2**62 if to_seq is None else to_seq)):
+    rows = connection.execute(query, (*stream, from_seq, 2**62 if to_seq is None else to_seq))
+    for row in _readable(rows, "chunk", at=3):
         yield Chunk(
             project=row[0],
             session_id=row[1],
@@ -79,7 +82,7 @@ def read_chunks(
             has_full_snapshot=bool(row[9]),
             slice_index=row[10],
             slice_count=row[11],
-            payload=decompressor.decompress(row[14]),
+            payload=row[14],
         )
 
 
@@ -93,6 +96,17 @@ def snapshot_before(connection: Any, stream: tuple[int, str, str], seq: int) -> 
     query = f"SELECT coalesce(max(seq), 0) FROM chunks WHERE {_STREAM} AND seq < ? AND has_full_snapshot"
     found: int = connection.execute(query, (*stream, seq)).fetchone()[0]
     return found
+
+
+def address_before(connection: Any, stream: tuple[int, str, str], seq: int) -> str | None:
+    """The page's address as the chunks before ``seq`` told it; None when they did not."""
+    query = f"SELECT seq, data FROM dom_chunks WHERE {_STREAM} AND seq < ? ORDER BY seq DESC"
+    for number, data in _readable(connection.execute(query, (*stream, seq)), "DOM events of chunk"):
+        if b'"navigation"' in data:  # before any parsing
+            told = [event.detail["href"] for event in _load(number, data) if event.detail["type"] == "navigation"]
+            if told:
+                return str(told[-1])
+    return None
 
 
 def due_chunks(connection: Any, stream: tuple[int, str, str], from_seq: int, count: int) -> tuple[Due, int | None]:
@@ -119,13 +133,13 @@ def replace_dom_events(connection: Any, stream: tuple[int, str, str], due: Due, 
 
 
 def read_dom_events(connection: Any, stream: tuple[int, str, str]) -> list[DomEvent]:
-    decompressor = zstandard.ZstdDecompressor()
     query = f"SELECT seq, data FROM dom_chunks WHERE {_STREAM} ORDER BY seq"
-    return [
-        DomEvent(seq, *fields)
-        for seq, data in connection.execute(query, stream)
-        for fields in json.loads(decompressor.decompress(data))
-    ]
+    rows = _readable(connection.execute(query, stream), "DOM events of chunk")
+    return [event for seq, data in rows for event in _load(seq, data)]
+
+
+def _load(seq: int, data: bytes) -> list[DomEvent]:
+    return [DomEvent(seq, *fields) for fields in json.loads(data)]
 
 
 def _dump(events: list[DomEvent]) -> bytes:
@@ -135,3 +149,13 @@ def _dump(events: list[DomEvent]) -> bytes:
         for event in events
     ]
     return json.dumps(rows, separators=(",", ":")).encode("ascii")
+
+
+def _readable(rows: Iterable[Any], what: str, at: int = 0) -> Iterator[tuple[Any, ...]]:
+    """The rows with their last column decompressed, without those where that fails; column ``at`` is the number."""
+    decompressor = zstandard.ZstdDecompressor()
+    for row in rows:
+        try:
+            yield (*row[:-1], decompressor.decompress(row[-1]))
+        except (zstandard.ZstdError, MemoryError) as error:
+            logger.error("%s %d cannot be read and is left out: %s", what, row[at], error)

@@ -26,7 +26,7 @@ class WriterLock:
 
     def __init__(self, path: Path) -> None:
         self._database = path
-        self._lock = filelock.FileLock(f"{path}.lock", thread_local=False)
+        self._lock = filelock.FileLock(f"{path.resolve()}.lock", thread_local=False)  # one lock for all names of a file
 
     def acquire(self) -> None:
         """Raises :class:`DatabaseInUse`, naming the holder, when another process writes to the file."""
@@ -63,13 +63,17 @@ def connect_writing(path: Path) -> sqlite_utils.Database:
     """
     try:
         connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
-        if _has_tables(connection):
+        is_new = not _has_tables(connection)
+        if not is_new:
             _check_ours(connection, path)
         connection.execute("PRAGMA page_size = 8192")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        if is_new:
+            # Before the first table: what an interrupted creation leaves behind is ours as well.
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         database = sqlite_utils.Database(connection)
         migrations.apply(database)
     except sqlite3.Error as error:
@@ -99,9 +103,7 @@ def open_reading(path: Path) -> Any:
         raise StoreError(f"there is no database at {path}", hint="start one with: otel-replay serve --db " + str(path))
     try:
         connection = sqlite3.connect(
-            f"file:{_uri(path)}?mode=rw"
-            if os.access(path.parent, os.W_OK)
-            else f"file:{_uri(path)}?mode=ro&immutable=1",
+            f"file:{_uri(path)}?{_reading_mode(path)}",
             uri=True,
             check_same_thread=False,
             isolation_level=None,
@@ -112,6 +114,13 @@ def open_reading(path: Path) -> Any:
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
     return connection
+
+
+def _reading_mode(path: Path) -> str:
+    """Reading a file in WAL mode makes files beside it; where that is forbidden, those of its writer are used."""
+    if os.access(path.parent, os.W_OK):
+        return "mode=rw"
+    return "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
 
 
 def _uri(path: Path) -> str:

@@ -227,6 +227,6 @@ def _decompressed(
             continue
         try:
             yield decompressor.decompress(row[2])
-        except zstandard.ZstdError as error:
+        except (zstandard.ZstdError, MemoryError) as error:  # a damaged header may claim any size
             # A damaged block must not hide the others; it stays in the file for `check`.
             logger.error("block %d cannot be read and is left out: %s", number, error)

@@ -20,7 +20,6 @@ def m001_first_schema(db: Any) -> None:
     _typed_rows(db)
     _sessions(db)
     _recordings(db)
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute("PRAGMA user_version = 1")
 
 

@@ -1,0 +1,324 @@
+"""Recordings come in by every way and out by every way: the same events, in the order of the page."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+import otel_replay
+from otel_replay._pb.v1 import replay_pb2
+from otel_replay.model import Signal
+from tests.outside.outside import JSON, Outside, answered
+from tests.outside.telemetry import click, custom, log, logs, page
+from tests.recording.pages import START_MS
+
+Events = list[dict[str, Any]]
+
+ODD: dict[str, Any] = {
+    "type": 5,
+    "timestamp": START_MS + 7.5,
+    "data": {"tag": "odd", "payload": {"text": 'é😀\u2028\u0000"\\', "big": 2**64 + 1, "small": 1e-7, "no": None}},
+    "delay": -3,
+    "a field of a later rrweb": [True, {}],
+}
+LONE = {"type": 5, "timestamp": START_MS + 8, "data": {"tag": "cut emoji", "payload": "\ud83d"}}
+
+pytestmark = pytest.mark.feature("C3")
+
+
+def chunks_of(count: int) -> list[Events]:
+    """A page with a full snapshot, then chunks of a few clicks each."""
+    return [page(), *([click(number * 10 + nth) for nth in range(3)] for number in range(1, count))]
+
+
+# Ways in: each stores the chunks as sequence numbers 0, 1, 2, ... of stream "tab".
+
+
+def _body(seq: int, events: Events) -> bytes:
+    return json.dumps({"stream_id": "tab", "seq": seq, "events": events}).encode()
+
+
+def by_object(receiver: Outside, session: str, chunks: list[Events]) -> None:
+    for seq, events in enumerate(chunks):
+        answer = receiver.post(f"/api/v1/sessions/{session}/events", _body(seq, events), JSON)
+        told = {"session_id": session, "stream_id": "tab", "seq": seq, "duplicate": False}
+        assert (answer.status_code, answer.json()) == (200, told)
+
+
+def by_array_and_headers(receiver: Outside, session: str, chunks: list[Events]) -> None:
+    for seq, events in enumerate(chunks):
+        headers = {
+            "x_otel_replay_stream": "tab",
+            "x_otel_replay_seq": str(seq),
+            "x_otel_replay_sent_at": "1763600000000",
+        }
+        answer = receiver.post(f"/api/v1/sessions/{session}/events", json.dumps(events).encode(), JSON, **headers)
+        assert (answer.status_code, answer.json()["seq"]) == (200, seq)
+
+
+def _compressed(
+    receiver: Outside, session: str, chunks: list[Events], encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    for seq, events in enumerate(chunks):
+        body = pack(_body(seq, events))
+        answer = receiver.post(f"/api/v1/sessions/{session}/events", body, "text/plain", content_encoding=encoding)
+        assert (answer.status_code, answer.json()["seq"]) == (200, seq)
+
+
+def by_gzip(receiver: Outside, session: str, chunks: list[Events]) -> None:
+    _compressed(receiver, session, chunks, "gzip", gzip.compress)
+
+
+def by_zstd(receiver: Outside, session: str, chunks: list[Events]) -> None:
+    _compressed(receiver, session, chunks, "zstd", zstandard.ZstdCompressor().compress)
+
+
+def _upload(session: str, seq: int, events: Events) -> Any:
+    events_json = json.dumps(events).encode()
+    return replay_pb2.UploadChunkRequest(session_id=session, stream_id="tab", seq=seq, events_json=events_json)
+
+
+def by_grpc(receiver: Outside, session: str, chunks: list[Events]) -> None:
+    for seq, events in enumerate(chunks):
+        answer = receiver.replay_service.UploadChunk(_upload(session, seq, events))
+        assert (answer.seq, answer.duplicate) == (seq, False)
+
+
+def by_grpc_stream(receiver: Outside, session: str, chunks: list[Events]) -> None:
+    requests = [_upload(session, seq, events) for seq, events in enumerate(chunks)]
+    answer = receiver.replay_service.UploadChunks(iter([*requests, requests[0]]))
+    assert (answer.stored, answer.duplicates) == (len(chunks), 1)
+
+
+def by_otlp_logs(receiver: Outside, session: str, chunks: list[Events]) -> None:
+    """One record for each event: as many chunks as there are events."""
+    records = [
+        log(json.dumps(event), attributes={"rr-web.event": 1, "rr-web.offset": offset})
+        for offset, event in enumerate((event for events in chunks for event in events), 1)
+    ]
+    request = logs(*records, resource={"session.id": session, "browser.instance.id": "tab"}, scope="splunk.rr-web")
+    assert receiver.export(Signal.LOGS, request.SerializeToString()) == b""
+
+
+WAYS_IN = [by_object, by_array_and_headers, by_gzip, by_zstd, by_grpc, by_grpc_stream, by_otlp_logs]
+
+
+# Ways out: each gives the events of every stream.
+
+
+def over_http(receiver: Outside, session: str) -> dict[str, Events]:
+    found = receiver.document(f"/api/v1/sessions/{session}/recording")
+    assert found["next_cursor"] is None
+    return {stream["stream_id"]: stream["events"] for stream in found["streams"]}
+
+
+def over_http_in_small_pages(receiver: Outside, session: str) -> dict[str, Events]:
+    found: dict[str, Events] = {}
+    path = f"/api/v1/sessions/{session}/recording"
+    cursor: dict[str, str] = {}
+    while True:
+        part = receiver.document(path, max_bytes=150, **cursor)
+        for stream in part["streams"]:
+            found.setdefault(stream["stream_id"], []).extend(stream["events"])
+        if part["next_cursor"] is None:
+            return found
+        assert {"cursor": part["next_cursor"]} != cursor
+        cursor = {"cursor": part["next_cursor"]}
+
+
+def over_grpc(receiver: Outside, session: str) -> dict[str, Events]:
+    found: dict[str, Events] = {}
+    for part in receiver.replay_service.GetRecording(replay_pb2.GetRecordingRequest(session_id=session)):
+        found.setdefault(part.stream_id, []).extend(json.loads(part.events_json))
+    return found
+
+
+def _downloaded(target: str | Path, session: str) -> dict[str, Events]:
+    replay = otel_replay.open(target)
+    found = {stream.stream_id: stream.events for stream in replay.recordings.download(session)}
+    replay.close()
+    return found
+
+
+def from_the_file(receiver: Outside, session: str) -> dict[str, Events]:
+    return _downloaded(receiver.database, session)
+
+
+def from_the_url(receiver: Outside, session: str) -> dict[str, Events]:
+    return _downloaded(receiver.url, session)
+
+
+def by_command(receiver: Outside, session: str) -> dict[str, Events]:
+    streams = over_http(receiver, session)
+    return {stream: answered(receiver.command("recording", session, "--stream", stream)) for stream in streams}
+
+
+WAYS_OUT = [over_http, over_http_in_small_pages, over_grpc, from_the_file, from_the_url, by_command]
+
+
+def name_of(way: Callable[..., Any]) -> str:
+    return way.__name__
+
+
+@pytest.mark.feature("R2")
+@pytest.mark.feature("R5")
+@pytest.mark.parametrize("way_in", WAYS_IN, ids=name_of)
+def test_every_event_comes_back_exactly(
+    receiver: Outside, way_in: Callable[[Outside, str, list[Events]], None]
+) -> None:
+    session = f"session of {way_in.__name__}"
+    chunks = [*chunks_of(5), [ODD, LONE]]
+    way_in(receiver, session, chunks)
+    expected = {"tab": [event for events in chunks for event in events]}
+    for way_out in WAYS_OUT:
+        assert way_out(receiver, session) == expected, way_out.__name__
+
+
+def test_hyperdx_sends_doubles_and_slices(receiver: Outside) -> None:
+    events = [*page(), click(20)]
+    whole = json.dumps(events[1])
+    pieces = [json.dumps(events[0]), whole[:40], whole[40:90], whole[90:], json.dumps(events[2])]
+    slices = [(1.0, 1.0), (1.0, 3.0), (2.0, 3.0), (3.0, 3.0), (1.0, 1.0)]
+    records = [
+        log(
+            piece,
+            attributes={
+                "rr-web.event": 1.0,
+                "rr-web.offset": float(offset),
+                "rr-web.chunk": index,
+                "rr-web.total-chunks": count,
+            },
+        )
+        for offset, (piece, (index, count)) in enumerate(zip(pieces, slices, strict=True), 1)
+    ]
+    random.Random(3).shuffle(records)
+    resource = {"rum.sessionId": "hyperdx", "rum.scriptInstance": "cd" * 8, "service.name": "shop"}
+    for half in (records[:2], records[2:]):
+        receiver.export(Signal.LOGS, logs(*half, resource=resource, scope="rum.rr-web").SerializeToString())
+    for way_out in WAYS_OUT:
+        assert way_out(receiver, "hyperdx") == {"cd" * 8: events}, way_out.__name__
+
+
+def test_chunks_out_of_order_and_repeated(receiver: Outside) -> None:
+    chunks = chunks_of(8)
+    order = [*range(8), *range(0, 8, 2)]
+    random.Random(11).shuffle(order)
+    seen: set[int] = set()
+    for seq in order:
+        told = receiver.upload("shuffled", chunks[seq], stream_id="tab", seq=seq)
+        assert told["duplicate"] is (seq in seen)
+        seen.add(seq)
+    assert over_http(receiver, "shuffled") == {"tab": [event for events in chunks for event in events]}
+
+
+def test_a_number_that_is_taken_keeps_what_it_has(receiver: Outside) -> None:
+    receiver.upload("taken", [click(1)], seq=0)
+    assert receiver.upload("taken", [click(2)], seq=0)["duplicate"] is True
+    assert over_http(receiver, "taken") == {"main": [click(1)]}
+
+
+@pytest.mark.feature("R4")
+def test_without_numbers_the_order_of_arrival_counts(receiver: Outside) -> None:
+    replay = otel_replay.open(receiver.url)
+    events = [[click(30)], [click(10)], [click(20)]]
+    assert [replay.recordings.upload("counted", one) for one in events] == [0, 1, 2]
+    assert replay.recordings.upload("counted", events[1]) == 1, "the same bytes again are the same chunk"
+    assert replay.recordings.upload("counted", [click(1)], stream="other tab") == 0
+    replay.close()
+    assert over_grpc(receiver, "counted") == {"other tab": [click(1)], "main": [click(30), click(10), click(20)]}
+
+
+@pytest.mark.feature("X4")
+def test_a_gap_is_shown_until_it_is_filled(receiver: Outside) -> None:
+    chunks = chunks_of(6)
+    for seq in (0, 1, 4):
+        receiver.upload("holey", chunks[seq], stream_id="tab", seq=seq)
+    receiver.upload("holey", page(100), stream_id="tab", seq=5)
+    expected = {
+        "stream_id": "tab",
+        "after_seq": 1,
+        "missing": 2,
+        "reason": "missing",
+        "from_unix_nano": str((START_MS + 12) * 10**6),
+        "to_unix_nano": str((START_MS + 40) * 10**6),
+        "resumes_at": 5,
+    }
+    [stream] = receiver.document("/api/v1/sessions/holey/recording")["streams"]
+    assert (stream["from_seq"], stream["to_seq"], stream["gaps"]) == (0, 5, [expected])
+    timeline = receiver.timeline("/api/v1/sessions/holey/timeline")
+    assert timeline["gaps"] == [expected]
+    assert [entry["id"] for entry in timeline["entries"] if entry["kind"] == "gap"] == ["gap:tab:1"]
+    for seq in (3, 2):
+        receiver.upload("holey", chunks[seq], stream_id="tab", seq=seq)
+    assert receiver.document("/api/v1/sessions/holey/recording")["streams"][0]["gaps"] == []
+    assert receiver.timeline("/api/v1/sessions/holey/timeline")["gaps"] == []
+
+
+@pytest.mark.feature("X4")
+def test_tabs_are_kept_apart(receiver: Outside) -> None:
+    tabs = {f"tab {number}": [page(number), [click(number + 20)]] for number in range(3)}
+    for seq in (1, 0):
+        for name, chunks in tabs.items():
+            receiver.upload("tabs", chunks[seq], stream_id=name, seq=seq)
+    expected = {name: [*chunks[0], *chunks[1]] for name, chunks in tabs.items()}
+    for way_out in WAYS_OUT:
+        assert way_out(receiver, "tabs") == expected, way_out.__name__
+    [only] = receiver.document("/api/v1/sessions/tabs/recording", stream="tab 1")["streams"]
+    assert only["events"] == expected["tab 1"]
+    part = replay_pb2.GetRecordingRequest(session_id="tabs", stream_id="tab 2")
+    assert [json.loads(one.events_json) for one in receiver.replay_service.GetRecording(part)] == [expected["tab 2"]]
+    refused = receiver.command("recording", "tabs")
+    assert refused.exit_code == 2
+    assert "choose one with --stream: tab 0, tab 1, tab 2" in refused.stderr
+    unknown = receiver.get("/api/v1/sessions/tabs/recording", stream="tab 9")
+    assert unknown.status_code == 404
+    assert "it has: tab 0, tab 1, tab 2" in unknown.json()["detail"]
+
+
+def test_part_of_a_recording_begins_where_a_player_can(receiver: Outside) -> None:
+    chunks = [page(), [click(1_000)], page(2_000), [click(3_000)], [click(4_000)]]
+    for seq, events in enumerate(chunks):
+        receiver.upload("long", events, seq=seq)
+    window = {"from_": (START_MS + 3_500) * 10**6, "to": (START_MS + 3_900) * 10**6}
+    [part] = receiver.document("/api/v1/sessions/long/recording", **window)["streams"]
+    assert (part["from_seq"], part["to_seq"], part["events"]) == (2, 3, [*page(2_000), click(3_000)])
+    times = ("--from", str(window["from_"]), "--to", str(window["to"]))
+    assert answered(receiver.command("recording", "long", *times)) == part["events"]
+    replay = otel_replay.open(receiver.url)
+    [stream] = replay.recordings.download("long", from_unix_nano=window["from_"], to_unix_nano=window["to"])
+    replay.close()
+    assert stream.events == part["events"]
+
+
+def test_a_chunk_that_opens_a_session_with_its_facts(receiver: Outside) -> None:
+    facts = custom(0, "otel.session", attributes={"user.id": "u7", "feature": "chat", "service.name": "shop"})
+    receiver.upload("facts", [facts])
+    [found] = receiver.document("/api/v1/sessions", user="u7")["sessions"]
+    assert (found["session_id"], found["feature"], found["service"]) == ("facts", "chat", "shop")
+    assert found["has_recording"] is True
+
+
+@pytest.mark.parametrize("session", ["a/b", "a/events", "über 😀", "%41", "a?b#c"])
+def test_session_ids_are_anything(receiver: Outside, session: str) -> None:
+    replay = otel_replay.open(receiver.url)
+    replay.recordings.upload(session, page())
+    assert over_grpc(receiver, session) == {"main": page()}
+    assert replay.recordings.download(session)[0].events == page()
+    assert replay.timeline(session_id=session).sessions == (session,)
+    replay.close()
+
+
+def test_a_recording_longer_than_a_page_over_grpc(receiver: Outside) -> None:
+    """Several megabytes, more than one message of gRPC holds by default."""
+    events = [custom(number, "big", text="x" * 300_000) for number in range(40)]
+    by_object(receiver, "big", [events[:20], *([event] for event in events[20:])])
+    parts = list(receiver.replay_service.GetRecording(replay_pb2.GetRecordingRequest(session_id="big")))
+    assert max(len(part.events_json) for part in parts) < 2**21
+    assert over_grpc(receiver, "big") == {"tab": events}

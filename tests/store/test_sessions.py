@@ -1,0 +1,257 @@
+"""Sessions: folded from everything that names them, listed, filtered, paged, and their edges to traces."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_replay.model import Session
+from otel_replay.store.base import Reader, SessionFilter, SessionSummary, Write
+from tests.store.conftest import Backend, memory, sqlite
+from tests.store.requests import (
+    CHAT,
+    CLICK,
+    ERROR,
+    OTHER_TRACE,
+    START,
+    START_MS,
+    TRACE,
+    click_event,
+    log,
+    logs,
+    metrics,
+    payload,
+    span,
+    traces,
+    upload,
+    write,
+)
+
+EVERYTHING = SessionFilter()
+
+
+def ids(reader: Reader, wanted: SessionFilter = EVERYTHING, project: int = 1) -> list[str]:
+    return [one.session.session_id for one in reader.sessions(project, wanted, limit=100).sessions]
+
+
+def summary(reader: Reader, session_id: str = "s1") -> SessionSummary:
+    (found,) = [
+        one for one in reader.sessions(1, EVERYTHING, limit=100).sessions if one.session.session_id == session_id
+    ]
+    return found
+
+
+def custom(tag: str, told: Any, second: int = 0) -> dict[str, Any]:
+    return {"type": 5, "timestamp": START_MS + second * 1000, "data": {"tag": tag, "payload": told}}
+
+
+def test_every_signal_and_every_recording_makes_a_session(backend: Backend) -> None:
+    backend.commit(
+        write(traces(span(1, {"session.id": "span"}))),
+        write(traces(span(2), resource={"browser.session.id": "resource"})),
+        write(logs(log({"splunk.rumSessionId": "log"}))),
+        write(metrics(1, resource={"session.id": "metric"})),
+        upload(0, payload(click_event(1)), session="recording"),
+        write(traces(span(3))),
+    )
+    assert sorted(ids(backend.reader)) == ["log", "metric", "recording", "resource", "span"]
+
+
+def test_a_session_lasts_from_the_first_to_the_last_thing_that_names_it(backend: Backend) -> None:
+    backend.commit(
+        write(traces(span(1, {"session.id": "s1"}, start=START + 5, end=START + 6))),
+        write(traces(span(2, {"session.id": "s1"}, start=START, end=START + 1))),
+        write(logs(log({"session.id": "s1"}, time=START + 9))),
+    )
+    session = backend.reader.session(1, "s1")
+    assert session == Session(1, "s1", START, START + 9, "active", {})
+
+
+def test_what_is_told_of_a_session(backend: Backend) -> None:
+    told = {"session.id": "s1", "enduser.id": "ada", "feature": "chat", "label": "beta", "variant": "b", "other": "no"}
+    backend.commit(
+        write(traces(span(1, told | CHAT), resource={"service.name": "shop"})),
+        write(traces(span(2, {"session.id": "s1", "label": "plain spans do not tell"}, end=START + 99))),
+        upload(0, payload(custom("otel.session", {"attributes": {"session.name": "first"}}))),
+    )
+    session = backend.reader.session(1, "s1")
+    assert session is not None
+    assert session.attributes == {
+        "user.id": "ada",
+        "feature": "chat",
+        "label": "beta",
+        "variant": "b",
+        "service.name": "shop",
+        "session.name": "first",
+    }
+
+
+def test_session_events_tell_its_state_in_any_order(backend: Backend) -> None:
+    start, pause, end = (
+        write(logs(log({"session.id": "s1"}, time=START + second, event_name=f"session.{name}")))
+        for second, name in enumerate(("start", "pause", "end"))
+    )
+    states = []
+    for event in (pause, start, end):
+        backend.commit(event)
+        session = backend.reader.session(1, "s1")
+        states.append(session and session.state)
+    assert states == ["paused", "paused", "ended"]
+    assert backend.reader.session(1, "s1") == summary(backend.reader).session
+
+
+def test_attributes_of_a_session_event_may_be_of_any_type(backend: Backend) -> None:
+    odd: dict[str, Any] = {"session.id": "s1", "user.id": b"\xff", "label": ["a"], "feature": 7, "variant": 0.5}
+    backend.commit(write(logs(log(odd, event_name="session.start"))))
+    session = backend.reader.session(1, "s1")
+    assert session is not None
+    assert session.attributes == {"feature": 7, "variant": 0.5}
+    assert ids(backend.reader, SessionFilter(feature="7")) == ["s1"]
+
+
+def test_a_recording_may_tell_what_utf_8_cannot_hold(backend: Backend) -> None:
+    """JSON escapes may name half a surrogate pair."""
+    said = b'[{"type":5,"timestamp":1763600000123,"data":{"tag":"otel.session","payload":{"user.id":"a\\ud800"}}}]'
+    backend.commit(upload(0, said))
+    backend.store.distill()
+    assert ids(backend.reader) == ["s1"]
+    assert [chunk.payload for chunk in backend.reader.chunks(1, "s1", "tab")] == [said]
+    assert len(backend.reader.dom_events(1, "s1", "tab")) == 1
+
+
+def test_filters(backend: Backend) -> None:
+    people = {"s1": ("ada", "chat", "x"), "s2": ("ada", "search", "y"), "s3": ("bob", "chat", "y")}
+    for second, (session, (user, feature, label)) in enumerate(people.items()):
+        told = {"session.id": session, "user.id": user, "feature": feature, "label": label, **CHAT}
+        backend.commit(write(traces(span(second + 1, told, start=START + second))))
+    backend.commit(write(traces(span(9, {"session.id": "nobody"}, start=START + 9))))
+
+    def found(**wanted: Any) -> list[str]:
+        page = backend.reader.sessions(1, SessionFilter(**wanted), limit=100)
+        assert page.total == len(page.sessions)
+        return [one.session.session_id for one in page.sessions]
+
+    assert found() == ["nobody", "s3", "s2", "s1"]
+    assert found(user="ada") == ["s2", "s1"]
+    assert found(feature="chat") == ["s3", "s1"]
+    assert found(label="y", user="ada") == ["s2"]
+    assert found(since_unix_nano=START + 1, until_unix_nano=START + 9) == ["s3", "s2"]
+    assert found(user="None") == found(label="' OR 1=1 --") == []
+
+
+def test_pages_follow_each_other_without_gaps_or_repeats(backend: Backend) -> None:
+    """Three sessions start at each time, so that a page may end between two of them."""
+    sessions = [(START + number // 3, f"s{number:02}") for number in range(20)]
+    for number, (start, session) in enumerate(sessions, start=1):
+        told = {"session.id": session, "user.id": "ada" if number % 4 else "bob", **CHAT}
+        backend.commit(write(traces(span(number, told, start=start))))
+    for wanted, expected in ((EVERYTHING, sessions), (SessionFilter(user="bob"), sessions[3::4])):
+        for limit in (1, 2, 7, 20):
+            seen: list[tuple[int, str]] = []
+            after, pages = None, 0
+            while pages == 0 or after:
+                page = backend.reader.sessions(1, wanted, limit=limit, after=after)
+                seen += [(one.session.start_unix_nano, one.session.session_id) for one in page.sessions]
+                assert len(page.sessions) <= limit
+                assert page.total == len(expected)
+                after, pages = page.next_position, pages + 1
+            assert seen == sorted(expected, reverse=True)
+            assert pages == -(-len(expected) // limit)
+
+
+def test_what_a_list_says_of_a_session(backend: Backend) -> None:
+    tool = {"gen_ai.operation.name": "execute_tool", "session.id": "s1", "gen_ai.usage.input_tokens": 1000}
+    chat = {**CHAT, "session.id": "s1", "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 3}
+    backend.commit(
+        write(traces(span(1, chat | {"gen_ai.response.model": "m1,with a comma"}, status=ERROR))),
+        write(traces(span(2, chat | {"gen_ai.usage.input_tokens": 2**53 - 11}))),
+        write(traces(span(3, tool), span(4, CLICK | {"session.id": "s1"}, trace=OTHER_TRACE))),
+        write(traces(span(1, chat | {"gen_ai.usage.input_tokens": 99}, end=START))),
+        upload(0, payload(click_event(1))),
+    )
+    found = summary(backend.reader)
+    assert (found.interactions, found.actions, found.errors, found.traces) == (2, 1, 1, 2)
+    assert found.has_recording
+    assert found.models == ["m1", "m1,with a comma"]
+    assert found.tokens == (2**53 - 1, 6)
+    backend.commit(write(traces(span(5, {"session.id": "s2"}))))
+    empty = summary(backend.reader, "s2")
+    assert empty[1:] == (0, 0, 0, 0, False, [], (0, 0))
+
+
+def test_edges_between_sessions_and_traces(backend: Backend) -> None:
+    link = custom("otel.fetch", {"trace_id": OTHER_TRACE, "span_id": "0" * 15 + "1"})
+    backend.commit(
+        write(traces(span(1, CHAT | {"session.id": "s1"}), span(2, CLICK | {"session.id": "s2"}))),
+        write(logs(log({"session.id": "s3"}, trace=TRACE), log({"session.id": "s4"}))),
+        upload(0, payload(link), session="s1"),
+    )
+    assert backend.reader.sessions_of_trace(1, TRACE) == ["s1", "s2", "s3"]
+    assert backend.reader.sessions_of_trace(1, OTHER_TRACE) == ["s1"]
+    assert backend.reader.traces_of_session(1, "s1") == sorted([TRACE, OTHER_TRACE])
+    assert backend.reader.traces_of_session(1, "s4") == []
+
+
+def test_a_conversation_holds_traces(backend: Backend) -> None:
+    talk = CHAT | {"gen_ai.conversation.id": "c1"}
+    backend.commit(
+        write(traces(span(1, talk), span(2, talk), span(3, CHAT | {"gen_ai.conversation.id": "c2"}))),
+        write(traces(span(4, talk, trace=OTHER_TRACE))),
+    )
+    assert backend.reader.traces_of_conversation(1, "c1") == sorted([TRACE, OTHER_TRACE])
+    assert backend.reader.traces_of_conversation(1, "c2") == [TRACE]
+    assert backend.reader.traces_of_conversation(1, "") == []
+
+
+TOLD = st.fixed_dictionaries(
+    {},
+    optional={
+        "user.id": st.sampled_from(["ada", "bob", "None", "é"]),
+        "feature": st.sampled_from(["chat", "search", 7, True]),
+        "label": st.sampled_from(["x", "y"]),
+    },
+)
+TIMES = st.sampled_from([START, START + 1, START + 2])
+
+
+def ai_span(told: dict[str, Any], end: int) -> Write:
+    return write(traces(span(end - START + 1, {**CHAT, **told, "session.id": "s1"}, end=end)))
+
+
+def session_event(told: dict[str, Any], time: int, name: str) -> Write:
+    return write(logs(log({**told, "session.id": "s1"}, time=time, event_name=name)))
+
+
+def announcement(told: dict[str, Any], time: int) -> Write:
+    return upload(time - START, payload(custom("otel.session", told, time - START)))
+
+
+EVENTS = st.sampled_from(["session.start", "session.resume", "session.pause", "session.end"])
+MENTIONS = st.one_of(
+    st.builds(ai_span, TOLD, TIMES),
+    st.builds(session_event, TOLD, TIMES, EVENTS),
+    st.builds(announcement, TOLD, TIMES),
+)
+Opening = Callable[[Path], AbstractContextManager[Backend]]
+
+
+def folded(open_backend: Opening, mentions: Sequence[Write]) -> Session | None:
+    with tempfile.TemporaryDirectory() as directory, open_backend(Path(directory)) as backend:
+        backend.commit(*mentions)
+        return backend.reader.session(1, "s1")
+
+
+@pytest.mark.parametrize("open_backend", [memory, sqlite], ids=lambda one: one.__name__)
+@given(data=st.data())
+def test_the_fold_does_not_depend_on_the_order(open_backend: Opening, data: st.DataObject) -> None:
+    mentions = data.draw(st.lists(MENTIONS, min_size=2, max_size=6))
+    expected = folded(memory, mentions)
+    assert expected is not None
+    assert folded(open_backend, data.draw(st.permutations(mentions))) == expected
