@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -71,9 +72,14 @@ class Application:
         return requests.post(f"{self.url}/api/chat", json=body, headers=headers, timeout=20)
 
     def spans(self) -> dict[str, ReadableSpan]:
-        """By the first word of their name, once they are exported."""
-        self._provider.force_flush()
-        return {span.name.split()[0]: span for span in self._exporter.get_finished_spans()}
+        """By the first word of their name, once the server's span is there: it ends after its answer is read."""
+        deadline = time.monotonic() + 10
+        while True:
+            self._provider.force_flush()
+            spans = {span.name.split()[0]: span for span in self._exporter.get_finished_spans()}
+            if "POST" in spans or time.monotonic() > deadline:
+                return spans
+            time.sleep(0.01)
 
     def close(self) -> None:
         telemetry.shut_down(self._provider)
