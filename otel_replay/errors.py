@@ -7,6 +7,7 @@
     │   ├── InvalidRequest      the bytes, or a part of them, are not what they claim to be
     │   ├── UnsupportedRequest  a content type, encoding or option that is not served
     │   ├── RequestTooLarge     over a size limit
+    │   ├── Forbidden           from where this is sent, it is not allowed
     │   └── NotFound            no such trace, session, conversation or stream
     ├── RetryableError          the same thing may succeed later; nothing was stored
     │   └── StoreUnavailable    locked, full or shutting down
@@ -44,6 +45,10 @@ class UnsupportedRequest(PermanentError):
 
 class RequestTooLarge(PermanentError):
     """Over a size limit; the message names the limit."""
+
+
+class Forbidden(PermanentError):
+    """From where this is sent, it is not allowed."""
 
 
 class NotFound(PermanentError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from otel_replay.errors import Forbidden
 from otel_replay.model import DEFAULT_PROJECT, Signal, Source
 from otel_replay.otlp import json as otlp_json
 from otel_replay.receiver.bodies import media_type, read_body, unsupported_media_type
@@ -51,6 +53,7 @@ class HttpReceiver:
 
     def __init__(self, handler: Handler, origins: str) -> None:
         self._handler = handler
+        self._origins = re.compile(origins)
         self._threads = anyio.CapacityLimiter(INGEST_THREADS)
         self._cors = Middleware(
             CORSMiddleware,
@@ -82,6 +85,7 @@ class HttpReceiver:
         return export
 
     async def _export_body(self, signal: Signal, request: Request, kind: str) -> Message:
+        self._check_origin(request)
         # Beacons of browsers can only send text/plain.
         if media_type(request) not in (PROTOBUF, JSON, "text/plain"):
             raise unsupported_media_type(media_type(request), f"{PROTOBUF} or {JSON}")
@@ -92,12 +96,20 @@ class HttpReceiver:
 
     async def _upload(self, request: Request) -> Response:
         try:
+            self._check_origin(request)
             body = await read_body(request)
             facts = upload_facts(request, body)
             receipt = await self._in_thread(self._handler.upload, *facts, sender(request))
         except Exception as error:  # noqa: BLE001 - the one table answers for every error
             return problem(error)
         return _json({"session_id": facts.session_id, "stream_id": facts.stream_id, **receipt._asdict()}, 200)
+
+    def _check_origin(self, request: Request) -> None:
+        """CORS alone keeps a page of another origin from reading the answer, not from sending text/plain."""
+        origin = request.headers.get("origin")
+        same = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        if origin is not None and origin != same and not self._origins.fullmatch(origin):
+            raise Forbidden(f"origin {origin[:200]!r} may not send here", hint="allow it with --browser-origins")
 
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
         return await anyio.to_thread.run_sync(call, *arguments, limiter=self._threads)
@@ -140,6 +152,7 @@ async def refused(_request: Request, error: Exception) -> Response:
 
 _TITLES = {
     400: "Bad request",
+    403: "Forbidden",
     404: "Not found",
     413: "Too large",
     415: "Unsupported media type",

@@ -16,6 +16,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from otel_replay.errors import (
+    Forbidden,
     InvalidRequest,
     NotFound,
     ReplayError,
@@ -43,6 +44,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     InvalidRequest: Answer(grpc.StatusCode.INVALID_ARGUMENT, 400),
     UnsupportedRequest: Answer(grpc.StatusCode.UNIMPLEMENTED, 415),
     RequestTooLarge: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, 413),
+    Forbidden: Answer(grpc.StatusCode.PERMISSION_DENIED, 403),
     NotFound: Answer(grpc.StatusCode.NOT_FOUND, 404),
     RetryableError: _UNAVAILABLE,
     StoreError: _UNAVAILABLE,

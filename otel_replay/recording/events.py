@@ -25,6 +25,9 @@ MAX_TIMESTAMP_MS = 9_223_372_036_854
 """Year 2262: the last millisecond whose nanoseconds fit 64 bits."""
 MAX_SEQ = 2**53
 """JavaScript's integers are exact up to here."""
+MAX_DEPTH = 500
+"""Levels of arrays and objects in a payload, about two for each level of the page: json.dumps gives up at some 900."""
+
 MAX_ID_CHARS = 200
 _LONG_NUMBER = re.compile(rb"[:,\[ ]-?[0-9]{19}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -63,6 +66,7 @@ def parse_events(payload: bytes) -> list[Event]:
     events = raw_events(payload)
     for position, event in enumerate(events):
         _check(event, f"events[{position}]")
+    _check_depth(events)
     return events
 
 
@@ -165,6 +169,20 @@ def _check(event: Any, where: str) -> None:
             f"{where}.timestamp: expected Unix milliseconds, 0 to {MAX_TIMESTAMP_MS}, found {found}",
             hint="rrweb's own timestamps are milliseconds; nanoseconds do not belong here",
         )
+
+
+def _check_depth(events: list[Event]) -> None:
+    level: list[Any] = [events]
+    for _ in range(MAX_DEPTH):
+        level = [
+            value
+            for container in level
+            for value in (container.values() if isinstance(container, dict) else container)
+            if isinstance(value, dict | list)
+        ]
+        if not level:
+            return
+    raise InvalidRequest(f"events: nested deeper than {MAX_DEPTH} levels")
 
 
 def _is_timestamp(value: Any) -> TypeGuard[int | float]:

@@ -18,6 +18,7 @@ from typing import Any
 import grpc
 import pytest
 import requests
+import uvicorn
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
@@ -74,15 +75,26 @@ def test_http_health(receiver: Outside) -> None:
 # Starting and stopping
 
 
-def test_it_takes_requests_as_soon_as_it_has_started(tmp_path: Path) -> None:
-    for number in range(5):
-        server = Server(settings(tmp_path))
-        server.start()
-        try:
-            for path in ("/readyz", "/api/v1/sessions"):
-                assert requests.get(server.http_url + path, timeout=20).status_code == 200, number
-        finally:
-            server.stop()
+def test_it_takes_connections_as_soon_as_it_has_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while the HTTP server, on its thread, has not begun yet."""
+    go_on = threading.Event()
+    working = uvicorn.Server.run
+
+    def late(self: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
+        go_on.wait(20)
+        working(self, sockets)
+
+    monkeypatch.setattr(uvicorn.Server, "run", late)
+    server = Server(settings(tmp_path))
+    server.start()
+    try:
+        with socket.create_connection(("127.0.0.1", int(server.http_url.rsplit(":", 1)[1])), timeout=20) as waiting:
+            waiting.sendall(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            go_on.set()
+            assert waiting.recv(1_000).startswith(b"HTTP/1.1 200 ")
+    finally:
+        go_on.set()
+        server.stop()
 
 
 def test_after_stopping_the_ports_are_closed_and_no_thread_is_left(tmp_path: Path) -> None:

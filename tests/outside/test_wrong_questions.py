@@ -324,3 +324,27 @@ def test_no_page_elsewhere_reads_answers(receiver: Outside, known: str) -> None:
     for origin in ("https://evil.example", "http://localhost:3000"):
         answer = receiver.http.get(receiver.url + "/api/v1/sessions", headers={"origin": origin}, timeout=20)
         assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/v1/traces", "/api/v1/sessions/from-elsewhere/events"])
+def test_what_a_page_elsewhere_sends_is_not_stored(receiver: Outside, path: str) -> None:
+    """CORS would only keep it from reading the answer: text/plain is sent without a preflight."""
+    body = b'{"events":[{"type":4,"timestamp":1763600000123,"data":{}}]}'
+    answer = receiver.post(path, body, "text/plain", origin="https://evil.example")
+    assert answer.status_code == 403
+    assert "https://evil.example" in answer.text
+    sessions = receiver.document("/api/v1/sessions?limit=1000")["sessions"]
+    assert "from-elsewhere" not in {session["session_id"] for session in sessions}
+
+
+def test_the_receiver_s_own_page_may_send(receiver: Outside) -> None:
+    assert receiver.post("/v1/traces", b"{}", JSON, origin=receiver.url).status_code == 200
+
+
+def test_a_recording_nested_too_deeply_to_be_read_back_is_refused(receiver: Outside) -> None:
+    for depth, status in ((400, 200), (600, 400)):
+        deep = b"[" * depth + b"]" * depth
+        body = b'[{"type":5,"timestamp":1763600000123,"data":{"tag":"deep","payload":' + deep + b"}}]"
+        answer = receiver.post("/api/v1/sessions/deep/events", body, JSON)
+        assert answer.status_code == status, answer.text
+    assert receiver.document("/api/v1/sessions/deep/recording")["streams"][0]["from_seq"] == 0

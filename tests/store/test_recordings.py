@@ -19,6 +19,7 @@ from otel_replay.query.local import LocalReplay
 from otel_replay.recording.streams import find_gaps
 from otel_replay.store import sqlite as sqlite_store
 from otel_replay.store.base import Reader, Write
+from otel_replay.store.distillation import Distillation
 from otel_replay.store.memory import MemoryStore
 from otel_replay.store.sqlite import SqliteStore
 from tests.recording.pages import add, element, event, mutation, snapshot, text
@@ -216,6 +217,24 @@ def test_a_late_chunk_is_put_into_the_story(backend: Backend) -> None:
     assert titles(backend.reader) == ["click on the page"]
     backend.store.distill()
     assert titles(backend.reader) == ["click on #send"]
+
+
+def test_a_chunk_may_come_while_its_stream_is_distilled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = [upload(0, CHUNKS[0])]
+    run = Distillation.run
+
+    def slow_run(*arguments: Any) -> list[DomEvent]:
+        events = run(*arguments)
+        if late:
+            backend.commit(late.pop())
+        return events
+
+    monkeypatch.setattr(Distillation, "run", slow_run)
+    with sqlite(tmp_path) as backend:
+        backend.commit(upload(1, CHUNKS[2]))
+        backend.store.distill()
+        assert titles(backend.reader) == ["click on #send"]
+        assert backend.reader.undistilled(1, "s1") == 0
 
 
 def test_what_a_chunk_tells_before_its_snapshot_is_of_the_page_before(backend: Backend) -> None:

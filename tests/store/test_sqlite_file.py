@@ -259,3 +259,28 @@ def test_the_file_says_what_it_is(path: Path) -> None:
     assert connection.execute("PRAGMA page_size").fetchone()[0] == 8192
     assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     connection.close()
+
+
+def test_closing_waits_for_open_snapshots(path: Path) -> None:
+    """A connection closed under its reader takes the process down."""
+    store = SqliteStore(path)
+    for seq in range(3):
+        store.commit(upload(seq, payload(click_event(seq))))
+    chunks = store.chunks(1, "s1", "tab")
+    next(chunks)
+    closing = threading.Thread(target=store.close)
+    closing.start()
+    assert len(list(chunks)) == 2
+    closing.join()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        store.streams(1, "s1")
+
+
+def test_connections_are_used_again(path: Path) -> None:
+    store = SqliteStore(path)
+    for _ in range(5):
+        asking = threading.Thread(target=store.counts)
+        asking.start()
+        asking.join()
+    assert len(store._connections._idle) == 1
+    store.close()

@@ -22,7 +22,7 @@ from otel_replay.store.sqlite import SqliteReader, SqliteStore, database, ingest
 from tests.e2e.processes import running
 from tests.store.groups import submit_as_group
 from tests.store.requests import CHAT, START, TRACE, click_event, payload, span, traces, upload, write
-from tests.store.writing import another_process, said
+from tests.store.writing import another_process, rest, said
 
 ROUNDS = 100 if settings.get_current_profile_name() == "soak" else 5
 
@@ -210,6 +210,27 @@ def test_readers_see_all_that_was_acknowledged_before_they_asked(
     assert wrong == []
 
 
+def test_what_is_being_read_stays_as_it_was(store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread is in the middle of a recording while the index is flushed and another thread has read behind that."""
+    monkeypatch.setattr(ingest, "TAIL_BLOCKS", 3)
+    reader = SqliteReader(path)
+    for one in (upload(0, payload(click_event(0))), chat(1), chat(2)):
+        store.commit(one)
+    reading = reader.chunks(1, "s1", "tab")
+    next(reading)
+    for number in (3, 4):
+        store.commit(chat(number))
+    behind: list[list[int]] = []
+    other = threading.Thread(target=lambda: behind.append(spans(reader)))
+    other.start()
+    other.join()
+    assert behind == [[1, 2, 3, 4]]
+    assert spans(reader) == [1, 2]
+    assert not list(reading)
+    assert spans(reader) == [1, 2, 3, 4]
+    reader.close()
+
+
 @pytest.mark.slow
 def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
     """One file, whose writer is killed again and again."""
@@ -219,8 +240,7 @@ def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
             for number in range(stored + 1, stored + 1 + kill_after):
                 assert said(process) == str(number)
             process.kill()
-            rest = process.communicate()[0].split()
-        acknowledged = int(rest[-1]) if rest else stored + kill_after
+            acknowledged = int([str(number), *rest(process)][-1])
         store = SqliteStore(path)
         found = spans(store)
         stored = len(found)

@@ -36,6 +36,14 @@ def said(process: Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
+def rest(process: Popen[str]) -> list[str]:
+    """All further lines of a process that was killed."""
+    assert process.stdout is not None
+    lines = process.stdout.read().split()
+    process.wait()
+    return lines
+
+
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

@@ -14,11 +14,12 @@ import filelock
 import sqlite_utils
 from sqlite_utils.utils import sqlite3
 
-from otel_replay.errors import DatabaseInUse, NotOurDatabase, StoreError
+from otel_replay.errors import DatabaseInUse, NotOurDatabase, StoreError, StoreUnavailable
 from otel_replay.store.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, migrations
 
 PAGE_CACHE_KIB = 64 * 1024
 _BUSY_TIMEOUT_S = 5.0
+_CLOSE_TIMEOUT_S = 5.0
 
 
 class WriterLock:
@@ -152,37 +153,61 @@ def _unusable(path: Path, error: Exception) -> StoreError:
 
 
 class ReadConnections:
-    """A reading connection for each thread that asks, all closed together."""
+    """Reading connections for whoever asks, as many as are in use at once; closed when the last one is given back."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._local = threading.local()
-        self._lock = threading.Lock()
-        self._open: list[Any] = []
+        self._current = threading.local()
+        self._changed = threading.Condition()
+        self._idle: list[Any] = []
+        self._busy = 0
+        self._closed = False
 
     @contextmanager
     def snapshot(self) -> Iterator[Any]:
-        """A connection inside a read transaction: it sees one state of the file throughout. May be nested."""
-        connection = self._connection()
-        if connection.in_transaction:
-            yield connection
+        """A connection inside a read transaction: it sees one state of the file throughout. May be nested.
+
+        Raises :class:`StoreUnavailable` after :meth:`close`.
+        """
+        outer = getattr(self._current, "connection", None)
+        if outer is not None:
+            yield outer
             return
-        connection.execute("BEGIN")
+        connection = self._take()
+        self._current.connection = connection
         try:
+            connection.execute("BEGIN")
             yield connection
         finally:
-            connection.execute("COMMIT")
-
-    def _connection(self) -> Any:
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = open_reading(self._path)
-            with self._lock:
-                self._open.append(connection)
-        return connection
+            self._current.connection = None
+            connection.rollback()
+            self._give_back(connection)
 
     def close(self) -> None:
-        with self._lock:
-            for connection in self._open:
+        """Waits a while for open snapshots: a connection closed under its reader would take the process down."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._busy, _CLOSE_TIMEOUT_S)
+            while self._idle:
+                self._idle.pop().close()
+
+    def _take(self) -> Any:
+        with self._changed:
+            if self._closed:
+                raise StoreUnavailable("the store is closed")
+            self._busy += 1
+            idle = self._idle.pop() if self._idle else None
+        try:
+            return idle or open_reading(self._path)
+        except BaseException:
+            self._give_back(None)
+            raise
+
+    def _give_back(self, connection: Any) -> None:
+        with self._changed:
+            self._busy -= 1
+            if connection is not None and self._closed:
                 connection.close()
-            self._open.clear()
+            elif connection is not None:
+                self._idle.append(connection)
+            self._changed.notify_all()
