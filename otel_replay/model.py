@@ -19,6 +19,10 @@ DEFAULT_PROJECT = 1
 """The project of everything while there are no keys."""
 
 
+MAX_UNIX_NANO = 2**63 - 1
+"""OTLP's times are unsigned 64-bit, those of databases signed: rows and summaries are capped here, records never."""
+
+
 class Signal(enum.IntEnum):
     """OTLP's signals, as stored with each block."""
 
@@ -159,7 +163,7 @@ class DomEvent:
 
     seq: int
     index: int
-    """Position in the chunk: of the rrweb event, in the order recorded."""
+    """Position of the rrweb event in its chunk times 1,000, plus the place among what was distilled from it."""
     kind: str
     time_unix_nano: int
     title: str

@@ -7,10 +7,10 @@ import json
 from typing import Any
 
 from otel_replay.errors import InvalidRequest
+from otel_replay.model import MAX_UNIX_NANO
 from otel_replay.recording.untrusted import storable
 from otel_replay.store.base import SessionPage, SessionSummary
 
-MAX_UNIX_NANO = 2**63 - 1
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
 

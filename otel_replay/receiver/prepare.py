@@ -16,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from otel_replay.errors import InvalidRequest
 from otel_replay.genai import ACTION_MARKERS, AI_MARKERS, interpret, user_action
 from otel_replay.genai.identity import SESSION_MARKERS, session_id, user_id
-from otel_replay.model import Chunk, Interaction, Signal, Source, UserAction
+from otel_replay.model import MAX_UNIX_NANO, Chunk, Interaction, Signal, Source, UserAction
 from otel_replay.otlp import thin
 from otel_replay.otlp.attributes import any_value, attribute_map
 from otel_replay.otlp.requests import AcceptedRequest, groups, records, scopes
@@ -37,9 +37,6 @@ SESSION_ATTRIBUTES = ("user.id", "feature", "label", "variant", "session.name", 
 """Attributes of an AI span or user action that describe its session."""
 
 CHUNK_ATTRIBUTES = (*SESSION_ATTRIBUTES, "service.name")
-
-MAX_UNIX_NANO = 2**63 - 1
-"""OTLP times are unsigned 64-bit, SQLite's integers signed: summaries are capped here, the span is kept as it is."""
 
 
 class Origin(NamedTuple):

@@ -12,8 +12,8 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeL
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
+from tests.genai.spans import any_value, key_values
 from tests.recording.pages import START_MS, element, event, snapshot, text
-from tests.timeline.inputs import any_value, key_values
 
 MS = 10**6
 START = START_MS * MS

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otel_replay.model import DomEvent, Session, StoredLog, StoredSpan
 from otel_replay.timeline import StreamView, Subject, Timeline, build_timeline
+from tests.genai.spans import key_values
 
 START = 1_763_600_000_123_456_789
 """Not a multiple of 256 ns: a double cannot hold it."""
@@ -29,29 +30,6 @@ def at(milliseconds: int) -> int:
 
 def span_id(number: int) -> str:
     return f"{number:016x}"
-
-
-def any_value(value: Any) -> AnyValue:
-    match value:
-        case bool():
-            return AnyValue(bool_value=value)
-        case str():
-            return AnyValue(string_value=value)
-        case int():
-            return AnyValue(int_value=value)
-        case float():
-            return AnyValue(double_value=value)
-        case bytes():
-            return AnyValue(bytes_value=value)
-        case list():
-            return AnyValue(array_value=ArrayValue(values=[any_value(item) for item in value]))
-        case dict():
-            return AnyValue(kvlist_value=KeyValueList(values=key_values(value)))
-    return AnyValue()
-
-
-def key_values(attributes: Mapping[str, Any]) -> list[KeyValue]:
-    return [KeyValue(key=key, value=any_value(value)) for key, value in attributes.items()]
 
 
 def span(

@@ -10,8 +10,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otel_replay.model import DomEvent, Gap
 from otel_replay.timeline import StreamView, Subject
+from tests.genai.spans import any_value
 
-from .inputs import CHAT, CLIENT, SERVER, START, TRACE, any_value, at, build, click, log, span
+from .inputs import CHAT, CLIENT, SERVER, START, TRACE, at, build, click, log, span
 
 OTHER_TRACE = "0000000000000000000000000000000b"
 

@@ -8,8 +8,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otel_replay.model import Gap, Session
 from otel_replay.timeline import StreamView, Timeline
+from tests.genai.spans import any_value, key_values
 
-from .inputs import CHAT, CLIENT, SERVER, START, TRACE, announced, any_value, at, build, click, key_values, log, span
+from .inputs import CHAT, CLIENT, SERVER, START, TRACE, announced, at, build, click, log, span
 
 ACTION, FETCH, SERVE, CALL, TOOL = (f"span:{TRACE}:{number:016x}" for number in range(1, 6))
 QUESTION = {"role": "user", "parts": [{"type": "text", "content": "Weather?"}]}

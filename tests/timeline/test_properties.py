@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from otel_replay.genai import DETAILS_EVENT
 from otel_replay.model import DomEvent, Gap, StoredLog, StoredSpan
 from otel_replay.timeline import StreamView, page, render_text
+from tests.genai.spans import any_value
 
-from .inputs import CHAT, TRACE, any_value, at, build, log, span, span_id
+from .inputs import CHAT, TRACE, at, build, log, span, span_id
 
 OTHER_TRACE = "0000000000000000000000000000000b"
 TEXT = st.text(max_size=6)

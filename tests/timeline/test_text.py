@@ -13,8 +13,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from otel_replay.errors import ReplayError
 from otel_replay.model import DomEvent
 from otel_replay.timeline import Subject, render_text
+from tests.genai.spans import any_value
 
-from .inputs import CHAT, START, TRACE, any_value, at, build, click, log, span
+from .inputs import CHAT, START, TRACE, at, build, click, log, span
 
 
 def test_text() -> None:
