@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -61,3 +62,12 @@ def test_the_pattern_finds_what_it_should() -> None:
 def test_nothing_large(files: list[Path]) -> None:
     large = {str(path): size for path in files if (size := (ROOT / path).stat().st_size) > 1 << 20}
     assert large == {}
+
+
+def test_build_scripts_start_no_npm_of_their_own(files: list[Path]) -> None:
+    """On a machine without Node.js npm is started by its file (.ci/npm): the wheel's own bin/npm is a dangling link."""
+    packages = [path for path in files if path.name == "package.json"]
+    assert len(packages) == 2
+    for path in packages:
+        scripts = json.loads((ROOT / path).read_text())["scripts"]
+        assert not any("npm" in script for script in scripts.values()), path
