@@ -5,7 +5,7 @@ Spans that hold none of the marker bytes cost no Python beyond their ids and tim
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from otel_replay.model import MAX_UNIX_NANO, Chunk, Interaction, Signal, Source,
 from otel_replay.otlp import thin
 from otel_replay.otlp.attributes import any_value, attribute_map
 from otel_replay.otlp.requests import AcceptedRequest, groups, records, scopes
+from otel_replay.receiver.markers import Hit, MarkerScan
 from otel_replay.recording.announcements import announcements
 from otel_replay.recording.logs import chunk_from_log, is_recording
 from otel_replay.store.base import (
@@ -144,23 +145,20 @@ def prepare_chunk(chunk: Chunk, origin: Origin) -> Write:
 # Traces
 
 
+_TELLING = frozenset((*AI_MARKERS, *ACTION_MARKERS))
+_MARKERS = MarkerScan((*AI_MARKERS, *ACTION_MARKERS, *SESSION_MARKERS))
+
+
 def _scan_traces(accepted: AcceptedRequest, found: _Findings) -> None:
-    markers = _present(accepted.body, (*AI_MARKERS, *ACTION_MARKERS, *SESSION_MARKERS))
-    envelope = thin.parse(accepted.body) if markers else None
-    for index, group in enumerate(accepted.message.resource_spans):
-        service = _service(group.resource)
-        found.services.add(service)
-        for scope_index, scope_group in enumerate(group.scope_spans):
+    envelopes = thin.parse(accepted.body).resources
+    for group, envelope in zip(accepted.message.resource_spans, envelopes, strict=True):
+        resource = _Resource(group.resource)
+        found.services.add(resource.service)
+        for scope_group, slices in zip(group.scope_spans, envelope.scopes, strict=True):
             spans = scope_group.spans
-            _summarise(spans, found)
-            if envelope is not None:
-                thin_group = envelope.resources[index]
-                raws = thin_group.scopes[scope_index].records
-                _scan_spans(zip(spans, raws, strict=True), markers, _Envelope(group, scope_group, service), found)
-
-
-def _present(body: bytes, markers: Iterable[bytes]) -> tuple[bytes, ...]:
-    return tuple(marker for marker in dict.fromkeys(markers) if marker in body)
+            if spans:
+                _summarise(spans, found)
+                _scan_spans(spans, list(slices.records), resource, scope_group.scope.name, found)
 
 
 def _service(resource: Any) -> str:
@@ -173,37 +171,43 @@ def _service(resource: Any) -> str:
 
 def _summarise(spans: Any, found: _Findings) -> None:
     found.items += len(spans)
-    if not spans:
-        return
     found.trace_ids.update([span.trace_id for span in spans])
     found.starts.append(min([span.start_time_unix_nano for span in spans]))
     found.ends.append(max([span.end_time_unix_nano for span in spans]))
     found.errors += [span.status.code for span in spans].count(Status.STATUS_CODE_ERROR)
 
 
-class _Envelope:
-    """The resource and scope that spans stand in, their attributes decoded once and only when asked for."""
+class _Resource:
+    """What the spans of a resource share."""
 
-    def __init__(self, group: Any, scope_group: Any, service: str) -> None:
-        self.service = service
-        self.scope_name = scope_group.scope.name
-        self.resource = attribute_map(group.resource.attributes)
-        self.session = session_id({}, self.resource)
+    def __init__(self, resource: Any) -> None:
+        self.attributes = attribute_map(resource.attributes)
+        self.service = _service(resource)
+        self.session = session_id({}, self.attributes)
 
 
 def _scan_spans(
-    spans: Iterable[tuple[Span, bytes]], markers: tuple[bytes, ...], envelope: _Envelope, found: _Findings
+    spans: Sequence[Span], raws: Sequence[bytes], resource: _Resource, scope_name: str, found: _Findings
 ) -> None:
-    telling = [marker for marker in markers if marker not in SESSION_MARKERS]
-    naming = [marker for marker in markers if marker in SESSION_MARKERS]
-    for span, raw in spans:
-        if any(marker in raw for marker in telling):
-            _scan_span(span, raw, envelope, found)
-        elif not any(marker in raw for marker in naming):
-            if envelope.session:
-                found.see(envelope.session, span.start_time_unix_nano, span.end_time_unix_nano)
-        elif session := _plain_session_id(raw) or session_id(attribute_map(span.attributes), envelope.resource):
-            found.see(session, span.start_time_unix_nano, span.end_time_unix_nano)
+    """Decodes the spans that tell something; of the others it takes the session that they or their resource name."""
+    telling: set[int] = set()
+    naming: dict[int, Hit] = {}
+    for hit in _MARKERS.find(raws):
+        if hit.marker in _TELLING:
+            telling.add(hit.record)
+        else:
+            naming.setdefault(hit.record, hit)
+    for record in telling:
+        _scan_span(spans[record], raws[record], resource, scope_name, found)
+    for record in range(len(spans)) if resource.session else naming.keys() - telling:
+        if record not in telling:
+            span, place = spans[record], naming.get(record)
+            if session := _named_session(span, raws[record], place, resource) if place else resource.session:
+                found.see(session, span.start_time_unix_nano, span.end_time_unix_nano)
+
+
+def _named_session(span: Span, raw: bytes, hit: Hit, resource: _Resource) -> str | None:
+    return _plain_session_id(raw, hit) or session_id(attribute_map(span.attributes), resource.attributes)
 
 
 _PLAIN_SESSION = b"\x0a\x0asession.id\x12"
@@ -213,11 +217,11 @@ _SPAN_ATTRIBUTE = 0x4A
 """The tag of ``Span.attributes`` (field 9): those of events and links have other tags."""
 
 
-def _plain_session_id(raw: bytes) -> str:
+def _plain_session_id(raw: bytes, hit: Hit) -> str:
     """The session id of a span that names it in the usual encoding; empty: decode the attributes to know."""
-    at = raw.find(_PLAIN_SESSION)
-    value = at + len(_PLAIN_SESSION)
-    if at < 2 or raw[at - 2] != _SPAN_ATTRIBUTE or len(raw) < value + 3:
+    value = hit.end + 1
+    at = value - len(_PLAIN_SESSION)
+    if at < 2 or raw[at - 2] != _SPAN_ATTRIBUTE or raw[at:value] != _PLAIN_SESSION or len(raw) < value + 3:
         return ""
     length = raw[value]
     if raw[at - 1] != length + 14 or raw[value + 1] != 0x0A or raw[value + 2] != length - 2:
@@ -226,31 +230,31 @@ def _plain_session_id(raw: bytes) -> str:
     return session if session.strip() else ""
 
 
-def _scan_span(span: Span, raw: bytes, envelope: _Envelope, found: _Findings) -> None:
+def _scan_span(span: Span, raw: bytes, resource: _Resource, scope_name: str, found: _Findings) -> None:
     attributes = attribute_map(span.attributes)
-    session = session_id(attributes, envelope.resource) or ""
+    session = session_id(attributes, resource.attributes) or ""
     version = SpanVersion(min(span.end_time_unix_nano, MAX_UNIX_NANO), len(raw), xxhash.xxh3_128_digest(raw))
-    interaction = interpret(span, envelope.scope_name, with_content=False)
-    action = None if interaction else user_action(span, envelope.scope_name)
+    interaction = interpret(span, scope_name, with_content=False)
+    action = None if interaction else user_action(span, scope_name)
     if interaction:
-        found.interactions.append(_interaction_row(span, version, session, envelope.service, interaction))
+        found.interactions.append(_interaction_row(span, version, session, resource.service, interaction))
     if action:
         found.actions.append(_action_row(span, version, session, action))
     if session:
         found.see(session, span.start_time_unix_nano, span.end_time_unix_nano)
         if interaction or action:
-            found.tell(session, _session_attributes(attributes, envelope, span.end_time_unix_nano, version))
+            found.tell(session, _session_attributes(attributes, resource, span.end_time_unix_nano, version))
             found.session_traces.add((session, span.trace_id.hex()))
 
 
 def _session_attributes(
-    attributes: dict[str, Any], envelope: _Envelope, event_unix_nano: int, version: SpanVersion
+    attributes: dict[str, Any], resource: _Resource, event_unix_nano: int, version: SpanVersion
 ) -> dict[str, AttributeValue]:
     told = {name: attributes[name] for name in SESSION_ATTRIBUTES if name in attributes}
-    if user := user_id(attributes, envelope.resource):
+    if user := user_id(attributes, resource.attributes):
         told["user.id"] = user
-    if envelope.service:
-        told["service.name"] = envelope.service
+    if resource.service:
+        told["service.name"] = resource.service
     return _scalars(told, min(event_unix_nano, MAX_UNIX_NANO), version.digest.hex())
 
 
