@@ -71,7 +71,7 @@ class Distiller:
         while self._wake.wait() and not self._stopping:
             self._wake.clear()
             try:
-                self._store.distill()
+                self._store.distill(lambda: self._stopping)
             except Exception:
                 logger.exception("distilling recordings failed; it goes on with the next chunk")
 
@@ -91,13 +91,9 @@ class Server:
     def start(self) -> None:
         """Opens the store, then the ports. Raises :class:`ReplayError` with the way out, holding on to nothing."""
         self._check_exposure()
-        try:
-            with ExitStack() as starting:
-                self._start_parts(starting)
-                self._running = starting.pop_all()
-        except BaseException:
-            self._ready = False
-            raise
+        with ExitStack() as starting:
+            self._start_parts(starting)
+            self._running = starting.pop_all()
         self._ready = True
 
     def stop(self) -> None:

@@ -53,20 +53,22 @@ def interpret(
     span: Span,
     scope_name: str = "",
     *,
+    attributes: Mapping[str, Any] | None = None,
     told_elsewhere: Mapping[str, Any] | None = None,
     with_content: bool = True,
 ) -> Interaction | None:
     """The AI operation a span stands for; None for a span that is none.
 
     Never raises for what a span holds: a value of the wrong type or shape is left out with a warning that names its
-    key, and stays in the span. ``scope_name`` is the name of the instrumentation scope the span came under.
+    key, and stays in the span. ``scope_name`` is the name of the instrumentation scope the span came under;
+    ``attributes`` are the span's, for a caller that has decoded them already.
     ``told_elsewhere`` are attributes of a log event of the same operation (``DETAILS_EVENT``), into which libraries
     may put the content; the span's own win. Without ``with_content`` messages, instructions, arguments, results and
     parameters are left None or empty: lists need none of them, and reading them is most of the cost.
     """
-    attributes = {**(told_elsewhere or {}), **attribute_map(span.attributes)}
+    own = attribute_map(span.attributes) if attributes is None else attributes
     events = [(event.name, attribute_map(event.attributes)) for event in span.events]
-    reader = _Reader(SpanFacts(attributes, events, scope_name))
+    reader = _Reader(SpanFacts({**(told_elsewhere or {}), **own}, events, scope_name))
     kind = _kind(reader)
     if kind is None:
         return None

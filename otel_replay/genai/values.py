@@ -84,11 +84,6 @@ def texts(value: Any) -> list[str]:
     return [item for item in value if isinstance(item, str) and item]
 
 
-def structured(value: Any) -> Any:
-    """A structured value, or the JSON of one in a string. Other text is not readable."""
-    return json_value(value) if isinstance(value, str) else value
-
-
 def structured_or_text(value: Any) -> Any:
     """A structured value, or the JSON of an object or list in a string, or the text as it is."""
     if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):

@@ -20,8 +20,8 @@ _BYTES, _MESSAGE = FieldDescriptorProto.TYPE_BYTES, FieldDescriptorProto.TYPE_ME
 _PACKAGE = "otel_replay.thin"
 
 
-def _envelope_types() -> tuple[type, type, type]:
-    """``Request``, ``Resource*`` and ``Scope*`` of any signal: all three signals use the same field numbers.
+def _request_type() -> Any:
+    """The request of any signal: all three use the same field numbers.
 
     ``resource`` and ``scope`` are singular in OTLP and repeated here, which shows an encoder that wrote one twice
     (protobuf merges them): see :func:`is_canonical`.
@@ -51,15 +51,10 @@ def _envelope_types() -> tuple[type, type, type]:
     )
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    names = ("Request", "ResourceGroup", "ScopeGroup")
-    classes = [message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in names]
-    return classes[0], classes[1], classes[2]
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Request"))
 
 
-Request: Any
-ResourceGroup: Any
-ScopeGroup: Any
-Request, ResourceGroup, ScopeGroup = _envelope_types()
+Request = _request_type()
 
 
 @dataclass(frozen=True, slots=True)

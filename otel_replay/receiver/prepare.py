@@ -161,14 +161,6 @@ def _scan_traces(accepted: AcceptedRequest, found: _Findings) -> None:
                 _scan_spans(spans, list(slices.records), resource, scope_group.scope.name, found)
 
 
-def _service(resource: Any) -> str:
-    for attribute in resource.attributes:
-        if attribute.key == "service.name":
-            value: str = attribute.value.string_value
-            return value
-    return ""
-
-
 def _summarise(spans: Any, found: _Findings) -> None:
     found.items += len(spans)
     found.trace_ids.update([span.trace_id for span in spans])
@@ -178,11 +170,12 @@ def _summarise(spans: Any, found: _Findings) -> None:
 
 
 class _Resource:
-    """What the spans of a resource share."""
+    """What the records of a resource share."""
 
     def __init__(self, resource: Any) -> None:
         self.attributes = attribute_map(resource.attributes)
-        self.service = _service(resource)
+        service = self.attributes.get("service.name")
+        self.service = service if isinstance(service, str) else ""
         self.session = session_id({}, self.attributes)
 
 
@@ -234,7 +227,7 @@ def _scan_span(span: Span, raw: bytes, resource: _Resource, scope_name: str, fou
     attributes = attribute_map(span.attributes)
     session = session_id(attributes, resource.attributes) or ""
     version = SpanVersion(min(span.end_time_unix_nano, MAX_UNIX_NANO), len(raw), xxhash.xxh3_128_digest(raw))
-    interaction = interpret(span, scope_name, with_content=False)
+    interaction = interpret(span, scope_name, attributes=attributes, with_content=False)
     action = None if interaction else user_action(span, scope_name)
     if interaction:
         found.interactions.append(_interaction_row(span, version, session, resource.service, interaction))
@@ -314,8 +307,7 @@ def _scan_logs(accepted: AcceptedRequest, origin: Origin, found: _Findings) -> b
     """Collects; returns the request without the records that are pieces of a recording."""
     is_plain: list[bool] = []
     for group in accepted.message.resource_logs:
-        resource = attribute_map(group.resource.attributes)
-        service = _service(group.resource)
+        resource = _Resource(group.resource)
         for scope_group in group.scope_logs:
             for record in scope_group.log_records:
                 recording = is_recording(record, scope_group.scope.name)
@@ -323,7 +315,7 @@ def _scan_logs(accepted: AcceptedRequest, origin: Origin, found: _Findings) -> b
                 if recording:
                     _scan_recording_log(record, resource, origin, found)
                 else:
-                    found.services.add(service)
+                    found.services.add(resource.service)
                     _scan_log(record, resource, found)
     if all(is_plain):
         return accepted.body
@@ -331,7 +323,7 @@ def _scan_logs(accepted: AcceptedRequest, origin: Origin, found: _Findings) -> b
     return thin.select(accepted.body, lambda _piece: next(plain))
 
 
-def _scan_log(record: Any, resource: dict[str, Any], found: _Findings) -> None:
+def _scan_log(record: Any, resource: _Resource, found: _Findings) -> None:
     time = record.time_unix_nano or record.observed_time_unix_nano
     found.items += 1
     found.starts.append(time)
@@ -340,7 +332,7 @@ def _scan_log(record: Any, resource: dict[str, Any], found: _Findings) -> None:
     if len(record.trace_id) == 16:
         found.trace_ids.add(record.trace_id)
     attributes = attribute_map(record.attributes)
-    if session := session_id(attributes, resource):
+    if session := session_id(attributes, resource.attributes):
         found.see(session, time, time)
         if record.event_name.startswith("session."):
             found.tell(session, _session_events(record, attributes))
@@ -366,11 +358,11 @@ def _session_events(record: Any, attributes: dict[str, Any]) -> dict[str, Attrib
     return _scalars(told, time, digest)
 
 
-def _scan_recording_log(record: Any, resource: dict[str, Any], origin: Origin, found: _Findings) -> None:
+def _scan_recording_log(record: Any, resource: _Resource, origin: Origin, found: _Findings) -> None:
     try:
         chunk = chunk_from_log(
             project=origin.project,
-            resource_attributes=resource,
+            resource_attributes=resource.attributes,
             record_attributes=attribute_map(record.attributes),
             body=any_value(record.body),
             time_unix_nano=record.time_unix_nano,
@@ -401,17 +393,16 @@ def _note_chunk(chunk: Chunk, found: _Findings) -> None:
 
 def _scan_metrics(accepted: AcceptedRequest, found: _Findings) -> None:
     for group in groups(Signal.METRICS, accepted.message):
-        found.services.add(_service(group.resource))
-        resource = attribute_map(group.resource.attributes)
-        session = session_id({}, resource)
+        resource = _Resource(group.resource)
+        found.services.add(resource.service)
         for scope_group in scopes(Signal.METRICS, group):
             metrics = records(Signal.METRICS, scope_group)
             found.items += len(metrics)
             times = [point.time_unix_nano for metric in metrics for point in _points(metric)]
             found.starts += times
             found.ends += times
-            if session and times:
-                found.see(session, min(times), max(times))
+            if resource.session and times:
+                found.see(resource.session, min(times), max(times))
 
 
 def _points(metric: Any) -> Iterator[Any]:

@@ -29,16 +29,11 @@ class Piece:
     events: list[Event]
 
 
-def join_events(chunks: Iterable[Chunk]) -> Iterator[tuple[int, list[Event]]]:
-    """(sequence number of the chunk or first slice, its events) for the chunks of one stream in sequence order.
-
-    An event with a missing slice is left out, and so is what cannot be read.
-    """
-    return ((piece.first_seq, piece.events) for piece in join_pieces(chunks))
-
-
 def join_pieces(chunks: Iterable[Chunk]) -> Iterator[Piece]:
-    """``join_events`` with the numbers each piece covers, so that what is missing between two shows."""
+    """The events of one stream's chunks, which come in sequence order; slices of an event are joined.
+
+    An event with a missing slice is left out, and so is what cannot be read; the pieces' numbers show what is missing.
+    """
     slices: list[Chunk] = []
     for chunk in chunks:
         if chunk.slice_count == 1:

@@ -6,7 +6,7 @@ Reading: a :class:`Reader` answers about one project at a time and never sees ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -215,8 +215,11 @@ class Store(Reader, Protocol):
     def commit(self, write: Write) -> Receipt:
         """Durable when it returns; raises :class:`RetryableError` having stored nothing of it."""
 
-    def distill(self) -> None:
-        """Distills the chunks that wait, stream by stream in sequence order. Called after acknowledgement."""
+    def distill(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Distills the chunks that wait, stream by stream in sequence order. Called after acknowledgement.
+
+        Ends early, between two steps of bounded size, once ``stopping()`` is true; what is left stays due.
+        """
 
     def close(self) -> None:
         """Finishes what was committed and lets go of every file; safe to repeat."""

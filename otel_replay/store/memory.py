@@ -6,7 +6,7 @@ It keeps what it is given and searches all of it: no index, no compression, noth
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
@@ -80,11 +80,11 @@ class MemoryStore:
         self._due[key] = min(seq, self._due.get(key, seq))
         return ChunkReceipt(seq, False)
 
-    def distill(self) -> None:
+    def distill(self, stopping: Callable[[], bool] = lambda: False) -> None:
         with self._lock:
-            for stream in self._due:
+            while self._due and not stopping():
+                stream, _ = self._due.popitem()
                 self._distilled[stream] = list(distill_stream(self.chunks(*stream)))
-            self._due.clear()
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from otel_replay.model import Chunk
 from otel_replay.recording.events import Event
-from otel_replay.recording.streams import ChunkInfo, find_gaps, join_events, snapshot_before
+from otel_replay.recording.streams import ChunkInfo, find_gaps, join_pieces, snapshot_before
 from tests.recording.pages import START_MS, chunk, mutation, snapshot
 
 
@@ -31,6 +31,10 @@ def slices(first_seq: int, event: Event, cuts: list[int]) -> list[Chunk]:
     ]
 
 
+def joined(chunks: Iterable[Chunk]) -> list[tuple[int, list[Event]]]:
+    return [(piece.first_seq, piece.events) for piece in join_pieces(chunks)]
+
+
 def infos(*rows: tuple[int, bool]) -> list[ChunkInfo]:
     """(seq, has_full_snapshot), each lasting from seq * 10 to seq * 10 + 5."""
     return [ChunkInfo(seq, seq * 10, seq * 10 + 5, full) for seq, full in rows]
@@ -39,33 +43,33 @@ def infos(*rows: tuple[int, bool]) -> list[ChunkInfo]:
 def test_slices_are_joined_in_their_place() -> None:
     long = mutation(START_MS + 1, texts=[{"id": 9, "value": "ü" * 50}])
     chunks = [chunk(0, snapshot()), *slices(1, long, [20, 90]), chunk(4, mutation(START_MS + 2))]
-    assert list(join_events(chunks)) == [(0, [snapshot()]), (1, [long]), (4, [mutation(START_MS + 2)])]
+    assert joined(chunks) == [(0, [snapshot()]), (1, [long]), (4, [mutation(START_MS + 2)])]
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2])
 def test_an_event_with_a_missing_slice_is_left_out(missing: int) -> None:
     first, second = slices(0, mutation(), [10, 30]), slices(3, snapshot(), [10, 30])
     del first[missing]
-    assert list(join_events([*first, *second, chunk(6, mutation())])) == [(3, [snapshot()]), (6, [mutation()])]
+    assert joined([*first, *second, chunk(6, mutation())]) == [(3, [snapshot()]), (6, [mutation()])]
 
 
 def test_slices_of_different_events_are_never_joined() -> None:
     first, second = slices(0, mutation(), [10]), slices(1, mutation(), [10, 30])
-    assert list(join_events([first[0], *second[1:]])) == []
+    assert joined([first[0], *second[1:]]) == []
 
 
 def test_slices_must_follow_each_other() -> None:
     first, second = slices(0, mutation(), [10])
     again = slices(1, mutation(), [10])
-    assert list(join_events([first, replace(second, seq=2)])) == []
-    assert list(join_events([replace(first, slice_count=3), second])) == []
-    assert list(join_events([first, replace(second, slice_count=2, slice_index=2), *again[1:]])) == [(0, [mutation()])]
-    assert list(join_events([first, *again])) == [(1, [mutation()])]
+    assert joined([first, replace(second, seq=2)]) == []
+    assert joined([replace(first, slice_count=3), second]) == []
+    assert joined([first, replace(second, slice_count=2, slice_index=2), *again[1:]]) == [(0, [mutation()])]
+    assert joined([first, *again]) == [(1, [mutation()])]
 
 
 def test_slices_that_make_no_event_are_left_out() -> None:
     broken = [replace(part, payload=b"?") for part in slices(0, mutation(), [10])]
-    assert list(join_events([*broken, chunk(2, mutation())])) == [(2, [mutation()])]
+    assert joined([*broken, chunk(2, mutation())]) == [(2, [mutation()])]
 
 
 def test_gaps() -> None:

@@ -323,3 +323,12 @@ def _in_order(sent: Sequence[Write]) -> MemoryStore:
         store.commit(one)
     store.distill()
     return store
+
+
+def test_distillation_can_be_stopped_and_goes_on_later(backend: Backend) -> None:
+    backend.commit(upload(0, payload(click_event(0))))
+    backend.store.distill(stopping=lambda: True)
+    assert backend.reader.undistilled(1, "s1") == 1
+    backend.store.distill()
+    assert backend.reader.undistilled(1, "s1") == 0
+    assert len(backend.reader.dom_events(1, "s1", "tab")) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -48,8 +49,8 @@ class SqliteStore(SqliteReader):
     def commit(self, write: Write) -> Receipt:
         return self._writer.submit(write).result()
 
-    def distill(self) -> None:
-        while self._distill_stream():
+    def distill(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        while not stopping() and self._distill_stream():
             pass
 
     def _distill_stream(self) -> bool:
