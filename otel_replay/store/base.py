@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from otel_replay.model import AiKind, Chunk, DomEvent, Session, Signal, Source, StoredLog, StoredSpan
+from otel_replay.model import AiKind, Chunk, DomEvent, Session, Signal, Source, StoredLog, StoredSpan, Usage
 from otel_replay.recording.streams import ChunkInfo
+
+KEPT_OPERATIONS = 1_000
+"""Span names kept for each service: names made of ids must not fill the file."""
 
 
 class SpanVersion(NamedTuple):
@@ -40,9 +43,12 @@ class SessionSighting:
     attributes: dict[str, AttributeValue] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class InteractionRow:
-    """An AI span as people ask about it; its messages stay in the block."""
+class InteractionRow(NamedTuple):
+    """An AI span as people ask about it; its messages stay with the span.
+
+    ``record`` is the span's position among the records of its request; ``contents`` are the byte ranges
+    (start, end; ascending, apart) of its encoding that hold what was said: see :mod:`otel_replay.genai.contents`.
+    """
 
     trace_id: str
     span_id: str
@@ -53,13 +59,18 @@ class InteractionRow:
     service: str
     session_id: str
     conversation_id: str
+    user: str
+    feature: str
+    variant: str
     operation: str | None
     provider: str | None
     request_model: str | None
     response_model: str | None
-    input_tokens: int | None
-    output_tokens: int | None
+    usage: Usage
     cost_usd: str | None
+    time_to_first_token_ns: int | None
+    record: int = 0
+    contents: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,9 @@ class Write:
     """One acknowledged unit: an OTLP request with all that was read from it, or uploaded chunks, or both.
 
     ``body`` is a valid protobuf request (empty: only chunks). ``trace_ids`` and ``session_ids`` become the index
-    entries of the block it lands in. ``session_traces`` are (session id, trace id) edges.
+    entries of the block it lands in. ``session_traces`` are (session id, trace id) edges, those of ``interactions`` and
+    ``actions`` among them; ``operations`` are (service, span name). Of the records' times ``start_unix_nano`` is the
+    least start, ``last_start_unix_nano`` the greatest start, ``end_unix_nano`` the greatest end.
     """
 
     project: int
@@ -102,8 +115,10 @@ class Write:
     items: int = 0
     errors: int = 0
     start_unix_nano: int = 0
+    last_start_unix_nano: int = 0
     end_unix_nano: int = 0
     services: frozenset[str] = frozenset()
+    operations: frozenset[tuple[str, str]] = frozenset()
     trace_ids: frozenset[bytes] = frozenset()
     session_ids: frozenset[str] = frozenset()
     sessions: Sequence[SessionSighting] = ()
@@ -129,13 +144,22 @@ class Receipt(NamedTuple):
 
 
 class SessionFilter(NamedTuple):
-    """What to list; None asks for everything. Times bound the session's start, half open."""
+    """What to list; None asks for everything. Times bound the session's start, half open.
+
+    ``service`` and ``model`` ask for sessions with an AI span of that service, or request or response model;
+    ``has_error`` for sessions with (or without) a failed one. ``text`` is looked for in what was said, like a search.
+    """
 
     user: str | None = None
     feature: str | None = None
     label: str | None = None
     since_unix_nano: int | None = None
     until_unix_nano: int | None = None
+    service: str | None = None
+    model: str | None = None
+    state: str | None = None
+    has_error: bool | None = None
+    text: str | None = None
 
 
 class SessionSummary(NamedTuple):
@@ -152,11 +176,138 @@ class SessionSummary(NamedTuple):
 
 
 class SessionPage(NamedTuple):
-    """Newest first; ``next_position`` continues after the last one: (start_unix_nano, session_id)."""
+    """Newest first; ``next_position`` continues after the last one: (start_unix_nano, session_id).
+
+    With ``total_at_least`` there are more than ``total``: counting stops at :data:`COUNTED_SESSIONS`.
+    """
 
     sessions: Sequence[SessionSummary]
     total: int
     next_position: tuple[int, str] | None
+    total_at_least: bool = False
+
+
+COUNTED_SESSIONS = 10_000
+
+
+class AttributeTest(NamedTuple):
+    """``key=value`` of one span. ``place`` is ``span``, ``resource``, ``scope``, ``event``, or empty: any of them.
+
+    ``value`` is typed: a string, an integer, a float, a boolean or None (the key is there, whatever its value).
+    """
+
+    place: str
+    key: str
+    value: str | int | float | bool | None
+
+
+class SpanFilter(NamedTuple):
+    """What to look for; None asks for everything. All of it has to hold on one span.
+
+    Times bound the span's start, half open; durations are inclusive. ``status`` is ``ok``, ``error`` or ``unset``.
+    """
+
+    service: str | None = None
+    operation: str | None = None
+    attributes: tuple[AttributeTest, ...] = ()
+    status: str | None = None
+    min_duration_ns: int | None = None
+    max_duration_ns: int | None = None
+    since_unix_nano: int | None = None
+    until_unix_nano: int | None = None
+
+
+class TraceSummary(NamedTuple):
+    """A trace in a list. The root is the span without a parent, else the earliest; ``session_id`` the least named."""
+
+    trace_id: str
+    root_service: str
+    root_name: str
+    start_unix_nano: int
+    duration_ns: int
+    spans: int
+    errors: int
+    session_id: str
+    matched_span_ids: Sequence[str]
+
+
+class TracePage(NamedTuple):
+    """Newest first by (start of the latest matching span, trace id); ``next_position`` is that of the last one."""
+
+    traces: Sequence[TraceSummary]
+    next_position: tuple[int, str] | None
+
+
+class InteractionFilter(NamedTuple):
+    """Which AI spans; None asks for everything. Times bound the span's start, half open."""
+
+    session_id: str | None = None
+    conversation_id: str | None = None
+    user: str | None = None
+    feature: str | None = None
+    label: str | None = None
+    service: str | None = None
+    model: str | None = None
+    since_unix_nano: int | None = None
+    until_unix_nano: int | None = None
+
+
+class SearchHit(NamedTuple):
+    """A text that was said, at the earliest AI span that carries it.
+
+    ``highlights`` are (start, end) in characters of ``snippet``.
+    """
+
+    trace_id: str
+    span_id: str
+    start_unix_nano: int
+    session_id: str
+    conversation_id: str
+    service: str
+    model: str | None
+    user: str
+    snippet: str
+    highlights: Sequence[tuple[int, int]]
+
+
+class SearchPage(NamedTuple):
+    """Newest first; ``next_position`` continues after the last one."""
+
+    hits: Sequence[SearchHit]
+    next_position: tuple[int, str] | None
+
+
+class Statistics(NamedTuple):
+    """Of the interactions of one group. Percentiles are (p50, p95, p99), within 1 %; None when nothing was measured."""
+
+    group: str
+    interactions: int
+    errors: int
+    usage: Usage
+    cost_usd: str | None
+    latency_ns: tuple[int, int, int] | None
+    time_to_first_token_ns: tuple[int, int, int] | None
+
+
+class StatisticsTable(NamedTuple):
+    """Most interactions first. The bounds are those that were counted: asked ones, widened to whole hours or days."""
+
+    groups: Sequence[Statistics]
+    total: Statistics
+    since_unix_nano: int | None
+    until_unix_nano: int | None
+
+
+STATISTICS_GROUPS = ("model", "provider", "service", "operation", "user", "feature", "variant", "day")
+
+
+class Lag(NamedTuple):
+    """What is stored and acknowledged, and waits: texts to be searchable, AI spans to be counted in statistics, chunks
+    of recordings to be distilled."""
+
+    texts: int
+    interactions: int
+    chunks: int
 
 
 class Reader(Protocol):
@@ -187,8 +338,15 @@ class Reader(Protocol):
     def session(self, project: int, session_id: str) -> Session | None: ...
 
     def sessions(
-        self, project: int, wanted: SessionFilter, *, limit: int, after: tuple[int, str] | None = None
-    ) -> SessionPage: ...
+        self,
+        project: int,
+        wanted: SessionFilter,
+        *,
+        limit: int,
+        after: tuple[int, str] | None = None,
+        skip: int = 0,
+    ) -> SessionPage:
+        """Newest first, from behind ``after``, without the first ``skip`` of those."""
 
     def streams(self, project: int, session_id: str) -> list[str]: ...
 
@@ -205,6 +363,34 @@ class Reader(Protocol):
     def undistilled(self, project: int, session_id: str) -> int:
         """Chunks of the session that wait for distillation."""
 
+    def search_traces(
+        self, project: int, wanted: SpanFilter, *, limit: int, after: tuple[int, str] | None = None
+    ) -> TracePage:
+        """Traces with a matching span, AI or not. Only winning versions of spans match."""
+
+    def services(self, project: int) -> list[str]:
+        """Names of the services that sent spans, sorted."""
+
+    def operations(self, project: int, service: str) -> list[str]:
+        """Span names of a service, sorted; of one with very many only the first :data:`KEPT_OPERATIONS` to arrive."""
+
+    def search(
+        self,
+        project: int,
+        text: str,
+        wanted: InteractionFilter,
+        *,
+        limit: int,
+        after: tuple[int, str] | None = None,
+    ) -> SearchPage:
+        """What was said in prompts, answers, tool arguments and results; every word of ``text`` has to occur."""
+
+    def statistics(self, project: int, by: str, wanted: InteractionFilter, *, limit: int) -> StatisticsTable:
+        """Interactions (:attr:`AiKind.INTERACTION`) in groups by one of :data:`STATISTICS_GROUPS`."""
+
+    def lag(self) -> Lag:
+        """How far what follows the acknowledgement is behind it, over all projects."""
+
     def counts(self) -> dict[str, int]:
         """Stored items: ``spans``, ``log_records``, ``metrics``, ``chunks``, ``sessions``, ``interactions``, ..."""
 
@@ -219,6 +405,12 @@ class Store(Reader, Protocol):
         """Distills the chunks that wait, stream by stream in sequence order. Called after acknowledgement.
 
         Ends early, between two steps of bounded size, once ``stopping()`` is true; what is left stays due.
+        """
+
+    def compact(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Sorts what has gone cold, so that it is found faster; changes no answer. Called again and again, anytime.
+
+        Works a share of the time and returns when nothing is due, or between two steps once ``stopping()`` is true.
         """
 
     def close(self) -> None:

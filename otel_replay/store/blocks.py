@@ -1,6 +1,7 @@
 """Reading blocks: a block is a valid OTLP request, so its spans and logs are found by slicing it. Pure.
 
-Readers decode record by record and only those that can match: a 16-byte substring test comes before any parsing.
+Readers decode record by record and only those that can match: substring tests come before any parsing. Records may be
+cut (:mod:`otel_replay.store.bodies`); ``whole`` gives such a record back as it was received.
 """
 
 from __future__ import annotations
@@ -14,68 +15,116 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from otel_replay.genai.identity import session_id
+from otel_replay.genai.contents import LARGE_BYTES
+from otel_replay.genai.identity import record_identity, scope_identity
 from otel_replay.model import StoredLog, StoredSpan
 from otel_replay.otlp import thin
-from otel_replay.otlp.attributes import attribute_map
 from otel_replay.store.base import SpanVersion
+from otel_replay.store.bodies import is_cut
 
 Matched = tuple[thin.RecordSlice, Any]
 """A slice with its decoded record."""
 
+Whole = Callable[[bytes], bytes]
 
-def spans_of_trace(bodies: Iterable[bytes], trace_id: bytes) -> list[Matched]:
+TRACE_ID_TAG = b"\x0a\x10"
+"""``Span.trace_id`` (field 1, 16 bytes): what a span starts with as every encoder writes it."""
+
+
+def uncut(record: bytes) -> bytes:
+    """The ``whole`` of records of which nothing was taken out."""
+    return record
+
+
+def spans_of_trace(bodies: Iterable[bytes], trace_id: bytes, whole: Whole = uncut) -> list[Matched]:
     """The winning version of every span of a trace, in stored order."""
-
-    def match(piece: thin.RecordSlice) -> Span | None:
-        if trace_id not in piece.raw:
-            return None
-        span = Span.FromString(piece.raw)
-        return span if span.trace_id == trace_id else None
-
-    return _latest_versions(_matches(bodies, match))
+    pieces = (piece for body in bodies for piece in _slices_with(body, trace_id))
+    return _latest_versions(_decoded(pieces, Span, whole, lambda span, _: span.trace_id == trace_id))
 
 
-def spans_of_session(bodies: Iterable[bytes], wanted: str) -> list[Matched]:
-    """The winning version of every span that names the session itself or by its resource."""
-    return _latest_versions(_matches(bodies, _session_match(Span, wanted)))
+def spans_of_session(
+    bodies: Iterable[bytes],
+    wanted: str,
+    bodies_of_traces: Callable[[frozenset[bytes]], Iterable[bytes]],
+    whole: Whole = uncut,
+) -> list[Matched]:
+    """Of every span the winning version, if that one names the session itself or by its resource.
+
+    ``bodies`` are those that may name the session; ``bodies_of_traces`` gives those that may hold spans of traces:
+    a version that wins may name another session, or none, and stand anywhere.
+    """
+    names = _names_session(wanted)
+    pieces = (piece for body in bodies for piece in _slices_naming(body, wanted))
+    spans = {(span.trace_id, span.span_id) for _, span in _decoded(pieces, Span, whole, names)}
+    traces = frozenset(trace_id for trace_id, _ in spans)
+    pieces = (
+        piece for body in bodies_of_traces(traces) for piece in thin.slices(body) if _may_be_of(piece.raw, traces)
+    )
+    versions = _decoded(pieces, Span, whole, lambda span, _: (span.trace_id, span.span_id) in spans)
+    return [(piece, span) for piece, span in _latest_versions(versions) if names(span, piece)]
 
 
 def logs_of_trace(bodies: Iterable[bytes], trace_id: bytes) -> list[Matched]:
-    def match(piece: thin.RecordSlice) -> LogRecord | None:
-        if trace_id not in piece.raw:
-            return None
-        record = LogRecord.FromString(piece.raw)
-        return record if record.trace_id == trace_id else None
-
-    return list(_matches(bodies, match))
+    """Log records of a trace, in stored order."""
+    pieces = (piece for body in bodies for piece in _slices_with(body, trace_id))
+    return list(_decoded(pieces, LogRecord, uncut, lambda record, _: record.trace_id == trace_id))
 
 
 def logs_of_session(bodies: Iterable[bytes], wanted: str) -> list[Matched]:
-    return list(_matches(bodies, _session_match(LogRecord, wanted)))
+    """Log records that name the session themselves or by their resource, in stored order."""
+    pieces = (piece for body in bodies for piece in _slices_naming(body, wanted))
+    return list(_decoded(pieces, LogRecord, uncut, _names_session(wanted)))
 
 
-def _session_match(kind: Any, wanted: str) -> Callable[[thin.RecordSlice], Any]:
-    needle = wanted.encode()
-    is_number = wanted.removeprefix("-").isdecimal()  # an integer attribute does not hold its digits as bytes
-
-    def match(piece: thin.RecordSlice) -> Any:
-        if not is_number and needle not in piece.raw and needle not in piece.resource:
-            return None
-        record = kind.FromString(piece.raw)
-        resource = Resource.FromString(piece.resource)
-        named = session_id(attribute_map(record.attributes), attribute_map(resource.attributes))
-        return record if named == wanted else None
-
-    return match
+def _slices_with(body: bytes, needle: bytes) -> Iterator[thin.RecordSlice]:
+    """Records that contain the needle."""
+    if needle in body:
+        for resource_group in thin.parse(body).resources:
+            for scope_group in resource_group.scopes:
+                for raw in [raw for raw in scope_group.records if needle in raw]:
+                    yield thin.RecordSlice(resource_group, scope_group, raw)
 
 
-def _matches(bodies: Iterable[bytes], match: Callable[[thin.RecordSlice], Any]) -> Iterator[Matched]:
-    for body in bodies:
+def _slices_naming(body: bytes, session: str) -> Iterator[thin.RecordSlice]:
+    """Records that may name the session themselves or by their resource."""
+    needle = session.encode()
+    # An integer attribute does not hold its digits as bytes; a large one may have been taken out, key and all.
+    if session.removeprefix("-").isdecimal() or 2 * len(needle) >= LARGE_BYTES:
+        yield from thin.slices(body)
+    elif needle in body:
         for piece in thin.slices(body):
-            record = match(piece)
-            if record is not None:
-                yield piece, record
+            if needle in piece.raw or needle in piece.scope or needle in piece.resource:
+                yield piece
+
+
+def _may_be_of(raw: bytes, traces: frozenset[bytes]) -> bool:
+    """Whether a span can be of one of the traces: any that does not start with its trace id has to be decoded."""
+    start = 1 if is_cut(raw) else 0
+    return raw[start + 2 : start + 18] in traces or raw[start : start + 2] != TRACE_ID_TAG
+
+
+def _names_session(wanted: str) -> Callable[[Any, thin.RecordSlice], bool]:
+    surroundings: dict[tuple[bytes, bytes], str] = {}
+
+    def test(record: Any, piece: thin.RecordSlice) -> bool:
+        around = (piece.scope, piece.resource)
+        if around not in surroundings:
+            scope, resource = InstrumentationScope.FromString(piece.scope), Resource.FromString(piece.resource)
+            surroundings[around] = scope_identity(scope, resource).session_id
+        return (record_identity(record).session_id or surroundings[around]) == wanted
+
+    return test
+
+
+def _decoded(
+    pieces: Iterable[thin.RecordSlice], kind: Any, whole: Whole, test: Callable[[Any, thin.RecordSlice], bool]
+) -> Iterator[Matched]:
+    """The records that pass ``test(record, slice)``."""
+    for piece in pieces:
+        raw = whole(piece.raw)
+        record = kind.FromString(raw)
+        if test(record, piece):
+            yield thin.RecordSlice(piece.resource_group, piece.scope_group, raw), record
 
 
 def _latest_versions(matches: Iterable[Matched]) -> list[Matched]:
@@ -91,21 +140,32 @@ def _latest_versions(matches: Iterable[Matched]) -> list[Matched]:
 
 def stored_spans(matches: Iterable[Matched]) -> list[StoredSpan]:
     """With resource and scope decoded."""
-    return [
-        StoredSpan(Resource.FromString(piece.resource), InstrumentationScope.FromString(piece.scope), span)
-        for piece, span in matches
-    ]
+    envelopes = _Envelopes()
+    return [StoredSpan(*envelopes.of(piece), span) for piece, span in matches]
 
 
 def stored_logs(project: int, matches: Iterable[Matched]) -> list[StoredLog]:
     """With resource, scope and identity: the digest of (project, resource, scope, record bytes)."""
+    envelopes = _Envelopes()
     logs: dict[str, StoredLog] = {}
     for piece, record in matches:
         identity = b"\0".join((str(project).encode(), piece.resource, piece.scope, piece.raw))
         digest = xxhash.xxh3_128_hexdigest(identity)
-        resource, scope = Resource.FromString(piece.resource), InstrumentationScope.FromString(piece.scope)
-        logs[digest] = StoredLog(resource, scope, record, digest)
+        logs[digest] = StoredLog(*envelopes.of(piece), record, digest)
     return list(logs.values())
+
+
+class _Envelopes:
+    """Resources and scopes decoded, equal ones once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, bytes], tuple[Resource, InstrumentationScope]] = {}
+
+    def of(self, piece: thin.RecordSlice) -> tuple[Resource, InstrumentationScope]:
+        key = (piece.resource, piece.scope)
+        if key not in self._known:
+            self._known[key] = (Resource.FromString(key[0]), InstrumentationScope.FromString(key[1]))
+        return self._known[key]
 
 
 def trace_data(matches: Iterable[Matched]) -> bytes:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
+
+import orjson
 
 from otel_replay.store.base import AttributeValue, SessionSighting
 
@@ -38,12 +41,24 @@ def fold_sightings(sightings: Iterable[SessionSighting]) -> dict[str, SessionSig
 
 
 def dump_attributes(attributes: dict[str, AttributeValue]) -> str:
-    """As stored: ``{name: [event_unix_nano, digest, value]}``."""
-    return json.dumps(attributes, separators=(",", ":"), sort_keys=True)
+    """As stored: ``[[event_unix_nano, digest, {name: value}], ...]``, for a span tells several attributes at once."""
+    told = sorted((value.event_unix_nano, value.digest, name) for name, value in attributes.items())
+    groups = [
+        [time, digest, {name: attributes[name].value for _, _, name in members}]
+        for (time, digest), members in groupby(told, key=lambda one: one[:2])
+    ]
+    try:
+        return orjson.dumps(groups).decode()
+    except TypeError:  # integers beyond 64 bits
+        return json.dumps(groups, separators=(",", ":"))
 
 
-def load_attributes(text: str) -> dict[str, AttributeValue]:
-    return {name: AttributeValue(*value) for name, value in json.loads(text).items()}
+def load_attributes(text: str | None) -> dict[str, AttributeValue]:
+    return {
+        name: AttributeValue(time, digest, value)
+        for time, digest, told in json.loads(text or "[]")
+        for name, value in told.items()
+    }
 
 
 def plain_attributes(attributes: dict[str, AttributeValue]) -> dict[str, Any]:

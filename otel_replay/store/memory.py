@@ -15,17 +15,30 @@ from otel_replay.recording.distill import distill_stream
 from otel_replay.recording.streams import ChunkInfo
 from otel_replay.store import blocks
 from otel_replay.store.base import (
+    COUNTED_SESSIONS,
     ActionRow,
     ChunkReceipt,
+    InteractionFilter,
     InteractionRow,
+    Lag,
     Receipt,
+    SearchPage,
     SessionFilter,
     SessionPage,
     SessionSighting,
     SessionSummary,
+    SpanFilter,
+    StatisticsTable,
+    TracePage,
     Write,
 )
 from otel_replay.store.folding import merge_sightings, plain_attributes
+from otel_replay.store.names import kept_name, kept_operations
+from otel_replay.store.said import sessions_that_said
+from otel_replay.store.searching import Origin, search_writes, wants
+from otel_replay.store.statistics import Counted, cost_pico_usd, day_name, exact_table, latency, plan
+from otel_replay.store.text_query import TextQuery
+from otel_replay.store.trace_search import rank_trace
 
 _Row = TypeVar("_Row", InteractionRow, ActionRow)
 _Stream = tuple[int, str, str]
@@ -86,6 +99,9 @@ class MemoryStore:
                 stream, _ = self._due.popitem()
                 self._distilled[stream] = list(distill_stream(self.chunks(*stream)))
 
+    def compact(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Nothing to sort."""
+
     def close(self) -> None:
         """Nothing to let go of."""
 
@@ -101,7 +117,8 @@ class MemoryStore:
         return blocks.spans_of_trace(self._bodies(project, Signal.TRACES), bytes.fromhex(trace_id))
 
     def spans_of_session(self, project: int, session_id: str) -> list[StoredSpan]:
-        return blocks.stored_spans(blocks.spans_of_session(self._bodies(project, Signal.TRACES), session_id))
+        bodies = self._bodies(project, Signal.TRACES)
+        return blocks.stored_spans(blocks.spans_of_session(bodies, session_id, lambda _traces: bodies))
 
     def logs_of_trace(self, project: int, trace_id: str) -> list[StoredLog]:
         bodies = self._bodies(project, Signal.LOGS)
@@ -118,6 +135,52 @@ class MemoryStore:
         return [
             write.body for write in self._writes if write.project == project and write.signal == signal and write.body
         ]
+
+    # Trace search
+
+    def search_traces(
+        self, project: int, wanted: SpanFilter, *, limit: int, after: tuple[int, str] | None = None
+    ) -> TracePage:
+        owned = [write for write in self._writes if write.project == project and write.signal == Signal.TRACES]
+        names = {trace_id.hex() for write in owned for trace_id in write.trace_ids}
+        ranked = [rank_trace(name, self._spans_of_trace(project, name), wanted) for name in names]
+        rest = sorted((one for one in ranked if one and (after is None or one.position < after)), reverse=True)
+        page = rest[:limit]
+        return TracePage([one.summary for one in page], page[-1].position if len(rest) > limit else None)
+
+    def services(self, project: int) -> list[str]:
+        return sorted(filter(None, self._operations(project)))
+
+    def operations(self, project: int, service: str) -> list[str]:
+        return sorted(self._operations(project).get(kept_name(service), ()))
+
+    def _operations(self, project: int) -> dict[str, set[str]]:
+        return kept_operations(write.operations for write in self._writes if write.project == project)
+
+    # Search
+
+    def search(
+        self,
+        project: int,
+        text: str,
+        wanted: InteractionFilter,
+        *,
+        limit: int,
+        after: tuple[int, str] | None = None,
+    ) -> SearchPage:
+        def winner(origin: Origin) -> InteractionRow | None:
+            return self._interactions.get((project, origin.trace_id, origin.span_id))
+
+        def is_wanted(row: InteractionRow, start_unix_nano: int) -> bool:
+            return wants(wanted, row, start_unix_nano, self._label(project, row.session_id))
+
+        owned = [write for write in self._writes if write.project == project]
+        return search_writes(owned, winner, is_wanted, TextQuery(text), limit, after)
+
+    def _label(self, project: int, session_id: str) -> str | None:
+        session = self.session(project, session_id)
+        label = session.attributes.get("label") if session else None
+        return None if label is None else str(label)
 
     # Edges and sessions
 
@@ -136,15 +199,38 @@ class MemoryStore:
         return _session(project, sighting) if sighting else None
 
     def sessions(
-        self, project: int, wanted: SessionFilter, *, limit: int, after: tuple[int, str] | None = None
+        self,
+        project: int,
+        wanted: SessionFilter,
+        *,
+        limit: int,
+        after: tuple[int, str] | None = None,
+        skip: int = 0,
     ) -> SessionPage:
         everything = [_session(owner, sighting) for (owner, _), sighting in self._sightings.items() if owner == project]
-        matching = [session for session in everything if _wanted(session, wanted)]
+        matching = [session for session in everything if _wanted(session, wanted) and self._named(session, wanted)]
+        more = False
+        if wanted.text is not None:
+            said = sessions_that_said(self, project, wanted.text)
+            matching, more = [one for one in matching if one.session_id in said.session_ids], said.more
         matching.sort(key=_position, reverse=True)
-        rest = [session for session in matching if after is None or _position(session) < after]
+        rest = [session for session in matching if after is None or _position(session) < after][skip:]
         page = rest[:limit]
-        more = len(rest) > limit
-        return SessionPage([self._summary(one) for one in page], len(matching), _position(page[-1]) if more else None)
+        total, last = len(matching), _position(page[-1]) if len(rest) > limit else None
+        summaries = [self._summary(one) for one in page]
+        return SessionPage(summaries, min(total, COUNTED_SESSIONS), last, more or total > COUNTED_SESSIONS)
+
+    def _named(self, session: Session, wanted: SessionFilter) -> bool:
+        """Whether the AI spans of a session are those that are asked for."""
+        rows = [row for row in _owned(self._interactions, session.project) if row.session_id == session.session_id]
+        if wanted.service is not None and all(row.service != wanted.service for row in rows):
+            return False
+        if wanted.model is not None and all(
+            wanted.model not in (row.request_model, row.response_model) for row in rows
+        ):
+            return False
+        failed = any(row.status == "error" for row in rows)
+        return wanted.has_error is None or wanted.has_error == failed
 
     def _summary(self, session: Session) -> SessionSummary:
         project, session_id = session.project, session.session_id
@@ -159,7 +245,34 @@ class MemoryStore:
             traces=len(self.traces_of_session(project, session_id)),
             has_recording=bool(self.streams(project, session_id)),
             models=sorted(model for model in models if model),
-            tokens=(sum(row.input_tokens or 0 for row in calls), sum(row.output_tokens or 0 for row in calls)),
+            tokens=(sum(row.usage.input or 0 for row in calls), sum(row.usage.output or 0 for row in calls)),
+        )
+
+    # Statistics
+
+    def statistics(self, project: int, by: str, wanted: InteractionFilter, *, limit: int) -> StatisticsTable:
+        how = plan(by, wanted)
+        bounds = (how.since_unix_nano, how.until_unix_nano)
+        wanted = wanted._replace(since_unix_nano=bounds[0], until_unix_nano=bounds[1])
+        calls = [row for row in _owned(self._interactions, project) if row.kind is AiKind.INTERACTION]
+        rows = [_counted(by, row) for row in calls if self._meant(project, row, wanted)]
+        return exact_table(rows, bounds, limit)
+
+    def _meant(self, project: int, row: InteractionRow, wanted: InteractionFilter) -> bool:
+        session = self.session(project, row.session_id)
+        label = session.attributes.get("label") if session else None
+        return all(
+            (
+                wanted.session_id in (None, row.session_id),
+                wanted.conversation_id in (None, row.conversation_id),
+                wanted.user in (None, row.user),
+                wanted.feature in (None, row.feature),
+                wanted.label is None or (label is not None and str(label) == wanted.label),
+                wanted.service in (None, row.service),
+                wanted.model in (None, row.request_model, row.response_model),
+                wanted.since_unix_nano is None or wanted.since_unix_nano <= row.start_unix_nano,
+                wanted.until_unix_nano is None or row.start_unix_nano < wanted.until_unix_nano,
+            )
         )
 
     # Recordings
@@ -195,6 +308,10 @@ class MemoryStore:
         ]
         return sum(seq >= first for chunks, first in due for seq in chunks)
 
+    def lag(self) -> Lag:
+        chunks = sum(seq >= first for stream, first in self._due.items() for seq in self._chunks[stream])
+        return Lag(texts=0, interactions=0, chunks=chunks)
+
     def counts(self) -> dict[str, int]:
         items = {signal: sum(write.items for write in self._writes if write.signal == signal) for signal in Signal}
         return {
@@ -220,6 +337,19 @@ def _owned(rows: dict[tuple[int, str, str], _Row], project: int) -> Iterable[_Ro
     return (row for (owner, _, _), row in rows.items() if owner == project)
 
 
+def _counted(by: str, row: InteractionRow) -> Counted:
+    group = {"model": row.response_model or row.request_model, "day": day_name(row.start_unix_nano)}
+    usage = row.usage
+    tokens = (usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning)
+    return Counted(
+        (group[by] if by in group else getattr(row, by)) or "",
+        row.status == "error",
+        (*tokens, cost_pico_usd(row.cost_usd)),
+        latency(row.start_unix_nano, row.version.end_unix_nano),
+        row.time_to_first_token_ns,
+    )
+
+
 def _session(project: int, sighting: SessionSighting) -> Session:
     attributes = plain_attributes(sighting.attributes)
     state = attributes.pop("state", "active")
@@ -234,6 +364,8 @@ def _wanted(session: Session, wanted: SessionFilter) -> bool:
     for name, text in (("user.id", wanted.user), ("feature", wanted.feature), ("label", wanted.label)):
         if text is not None and (name not in session.attributes or str(session.attributes[name]) != text):
             return False
+    if wanted.state is not None and session.state != wanted.state:
+        return False
     if wanted.since_unix_nano is not None and session.start_unix_nano < wanted.since_unix_nano:
         return False
     return wanted.until_unix_nano is None or session.start_unix_nano < wanted.until_unix_nano

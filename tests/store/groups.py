@@ -22,3 +22,8 @@ def submit_as_group(store: SqliteStore, writes: Sequence[Write]) -> list[Future[
 
 def commit_as_group(store: SqliteStore, writes: Sequence[Write]) -> list[Receipt]:
     return [future.result() for future in submit_as_group(store, writes)]
+
+
+def on_the_writer(store: SqliteStore, statement: str, *values: object) -> None:
+    """Runs SQL where all writing is done: its connection is used by no other thread."""
+    store._writer.run(lambda: store._database.conn.execute(statement, values)).result()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +18,21 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from otel_replay.model import Source
 from otel_replay.otlp import thin
-from otel_replay.store.base import ChunkReceipt, Reader, Receipt, SessionFilter, SessionPage, Write
+from otel_replay.store import compacting
+from otel_replay.store.base import (
+    STATISTICS_GROUPS,
+    AttributeTest,
+    ChunkReceipt,
+    InteractionFilter,
+    Reader,
+    Receipt,
+    SessionFilter,
+    SpanFilter,
+    Statistics,
+    Write,
+)
 from otel_replay.store.memory import MemoryStore
-from otel_replay.store.sqlite import SqliteReader, SqliteStore, ingest
+from otel_replay.store.sqlite import SqliteReader, SqliteStore, compaction, ingest
 from tests.store.groups import commit_as_group
 from tests.store.requests import (
     CHAT,
@@ -48,7 +64,36 @@ FILTERS = [
     SessionFilter(user="ada"),
     SessionFilter(feature="None", label="x"),
     SessionFilter(since_unix_nano=START + 1, until_unix_nano=START + 3),
+    SessionFilter(service="api", model="m1"),
+    SessionFilter(state="ended"),
+    SessionFilter(has_error=True),
+    SessionFilter(has_error=False, model="m2"),
+    SessionFilter(text="refund"),
 ]
+SPAN_FILTERS = [
+    SpanFilter(),
+    SpanFilter(service="web", operation="web"),
+    SpanFilter(status="error", min_duration_ns=1),
+    SpanFilter(status="unset", max_duration_ns=1),
+    SpanFilter(since_unix_nano=START + 1, until_unix_nano=START + 3),
+    SpanFilter(attributes=(AttributeTest("", "session.id", "s1"),)),
+    SpanFilter(attributes=(AttributeTest("resource", "rum.sessionId", "s2"), AttributeTest("span", "session.id", 7))),
+    SpanFilter(attributes=(AttributeTest("", "gen_ai.output.messages", None),)),
+    SpanFilter(attributes=(AttributeTest("event", "note", "s1"),)),
+]
+WORDS = ["refund", "Order late", '"late refund"', "ref*", "absent"]
+INTERACTION_FILTERS = [
+    InteractionFilter(),
+    InteractionFilter(model="m1", since_unix_nano=START + 1),
+    InteractionFilter(session_id="s1"),
+    InteractionFilter(conversation_id="c1"),
+]
+
+
+def said(*texts: str) -> str:
+    """Messages as a JSON string, the way the conventions have them."""
+    return json.dumps([{"role": "user", "parts": [{"type": "text", "content": text}]} for text in texts])
+
 
 NAMING: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [{}, *({"session.id": one} for one in SESSIONS), {"session.id": 7}, {"langfuse.session.id": "s1"}, {"note": "s1"}]
@@ -60,6 +105,10 @@ KINDS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
         CHAT,
         CHAT | {"gen_ai.conversation.id": "c1", "gen_ai.usage.input_tokens": 5},
         CHAT | {"gen_ai.conversation.id": "c2", "user.id": "ada", "label": "x"},
+        CHAT | {"gen_ai.input.messages": said("Where is my order?")},
+        CHAT
+        | {"gen_ai.input.messages": said("Where is my order?", "It is late.", "Then: a refund"), "feature": "help"},
+        CHAT | {"gen_ai.conversation.id": "c1", "gen_ai.output.messages": said("A late refund, with thanks")},
         {"gen_ai.operation.name": "execute_tool", "gen_ai.response.model": "m2", "gen_ai.usage.input_tokens": 7},
     ]
 )
@@ -119,6 +168,7 @@ class Group(NamedTuple):
 
     writes: list[Write]
     distill: bool
+    compact: bool
     ask: bool
 
 
@@ -131,7 +181,7 @@ def workloads(draw: st.DrawFn) -> list[Group]:
     groups = []
     while waiting:
         size = draw(st.integers(1, 4))
-        groups.append(Group(waiting[:size], draw(st.booleans()), draw(st.booleans())))
+        groups.append(Group(waiting[:size], draw(st.booleans()), draw(st.integers(0, 3)) == 0, draw(st.booleans())))
         waiting = waiting[size:]
     return groups
 
@@ -144,6 +194,8 @@ def workloads(draw: st.DrawFn) -> list[Group]:
 def test_sqlite_answers_as_memory_does(workload: list[Group]) -> None:
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(ingest, "TAIL_BLOCKS", 4)
+        patch.setattr(compaction, "FEW_BLOCKS", 2)
+        patch.setattr(compacting, "SPLIT_BYTES", 1_000)
         path = Path(directory) / "replay.db"
         memory, store = MemoryStore(), SqliteStore(path)
         other = SqliteReader(path)
@@ -154,12 +206,24 @@ def test_sqlite_answers_as_memory_does(workload: list[Group]) -> None:
                 if group.distill:
                     memory.distill()
                     store.distill()
+                if group.compact:
+                    store.compact_now()
                 if group.ask:
+                    _let_follow(store)
                     assert answers(other) == answers(memory)
+            _let_follow(store)
             assert answers(store) == answers(other) == answers(memory)
         finally:
             other.close()
             store.close()
+
+
+def _let_follow(store: SqliteStore) -> None:
+    """Until texts are searchable and statistics counted; recordings are distilled when the workload says so."""
+    deadline = time.monotonic() + 20
+    while any(store.lag()[:2]):
+        assert time.monotonic() < deadline, store.lag()
+        time.sleep(0.001)
 
 
 def _plain(receipts: Sequence[Receipt]) -> list[tuple[bool, list[ChunkReceipt]]]:
@@ -170,17 +234,62 @@ def answers(reader: Reader) -> dict[str, Any]:
     """What a reader says to every question about the ids of the workloads; lists that have no order sorted."""
     counts = reader.counts()
     del counts["blocks"]
-    said: dict[str, Any] = {"counts": counts}
+    answered: dict[str, Any] = {"counts": counts}
     for project in PROJECTS:
         for trace in TRACES:
-            said[f"{project} trace {trace}"] = _of_trace(reader, project, trace)
+            answered[f"{project} trace {trace}"] = _of_trace(reader, project, trace)
         for session in SESSIONS:
-            said[f"{project} session {session}"] = _of_session(reader, project, session)
-        said[f"{project} conversations"] = [reader.traces_of_conversation(project, one) for one in CONVERSATIONS]
-        said[f"{project} metrics"] = _metrics(reader.metrics(project))
-        for wanted in FILTERS:
-            said[f"{project} {wanted}"] = _pages(reader, project, wanted)
-    return said
+            answered[f"{project} session {session}"] = _of_session(reader, project, session)
+        answered[f"{project} conversations"] = [reader.traces_of_conversation(project, one) for one in CONVERSATIONS]
+        answered[f"{project} metrics"] = _metrics(reader.metrics(project))
+        answered |= _lists(reader, project)
+    return answered
+
+
+def _lists(reader: Reader, project: int) -> dict[str, Any]:
+    """Everything that comes in pages or groups."""
+    answered: dict[str, Any] = {"services": reader.services(project)}
+    answered["operations"] = [reader.operations(project, service) for service in ("api", "web", "")]
+    for sessions in FILTERS:
+        answered[f"{sessions}"] = _pages(partial(reader.sessions, project, sessions, limit=2))
+    for spans in SPAN_FILTERS:
+        answered[f"{spans}"] = _pages(partial(reader.search_traces, project, spans, limit=2))
+    for calls in INTERACTION_FILTERS:
+        for words in WORDS:
+            answered[f"{words} {calls}"] = _pages(partial(reader.search, project, words, calls, limit=2))
+    for by in STATISTICS_GROUPS:
+        answered[by] = _statistics(reader, project, by, InteractionFilter())
+    answered["of session"] = _statistics(reader, project, "model", InteractionFilter(session_id="s1"))
+    return {f"{project} {question}": answer for question, answer in answered.items()}
+
+
+def _pages(ask: Callable[..., Any]) -> list[Any]:
+    pages: list[Any] = []
+    after = None
+    while not pages or after:
+        pages.append(ask(after=after))
+        after = pages[-1].next_position
+    return pages
+
+
+def _statistics(reader: Reader, project: int, by: str, wanted: InteractionFilter) -> Any:
+    table = reader.statistics(project, by, wanted, limit=100)
+    return [_about(one) for one in (*table.groups, table.total)], table.since_unix_nano, table.until_unix_nano
+
+
+@dataclass(eq=False)
+class Within:
+    """A percentile, equal to one that is within 1 % of it."""
+
+    value: int
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Within) and abs(self.value - other.value) <= 0.01 * max(self.value, other.value) + 1
+
+
+def _about(row: Statistics) -> Any:
+    times = [three and tuple(map(Within, three)) for three in (row.latency_ns, row.time_to_first_token_ns)]
+    return (*row[:-2], *times)
 
 
 def _of_trace(reader: Reader, project: int, trace: str) -> Any:
@@ -219,13 +328,3 @@ def _parts(spans: Sequence[Any]) -> list[tuple[bytes, ...]]:
 def _metrics(bodies: Any) -> list[bytes]:
     found = [ExportMetricsServiceRequest.FromString(body) for body in bodies]
     return sorted(group.SerializeToString() for request in found for group in request.resource_metrics)
-
-
-def _pages(reader: Reader, project: int, wanted: SessionFilter) -> list[Any]:
-    pages: list[SessionPage] = []
-    after = None
-    while not pages or after:
-        page = reader.sessions(project, wanted, limit=2, after=after)
-        pages.append(page)
-        after = page.next_position
-    return pages

@@ -17,11 +17,10 @@ import otel_replay
 from otel_replay.model import DomEvent
 from otel_replay.query.local import LocalReplay
 from otel_replay.recording.streams import find_gaps
-from otel_replay.store import sqlite as sqlite_store
 from otel_replay.store.base import Reader, Write
-from otel_replay.store.distillation import Distillation
+from otel_replay.store.distillation import Distillation, Due
 from otel_replay.store.memory import MemoryStore
-from otel_replay.store.sqlite import SqliteStore
+from otel_replay.store.sqlite import SqliteStore, distilling
 from tests.recording.pages import add, element, event, mutation, snapshot, text
 from tests.store.conftest import Backend, memory, second_view, sqlite
 from tests.store.requests import START_MS, TRACE, click_event, payload, slices, span, traces, upload, write
@@ -198,7 +197,7 @@ def test_slices_of_an_event_are_joined_in_any_order(tmp_path: Path) -> None:
 
 
 def test_slices_may_end_behind_the_chunks_distilled_in_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_store, "DISTILL_CHUNKS", 2)
+    monkeypatch.setattr(distilling, "STEP_CHUNKS", 2)
     for number, first_seq in enumerate((0, 1)):
         with sqlite(_made(tmp_path / str(number))) as backend:
             backend.commit(upload(0, payload(click_event(1))))
@@ -305,7 +304,7 @@ def test_the_story_does_not_depend_on_the_order_of_arrival(
     arriving = data.draw(st.permutations(sent))
     pauses = data.draw(st.sets(st.integers(0, len(sent))))
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sqlite_store, "DISTILL_CHUNKS", at_once)
+        patch.setattr(distilling, "STEP_CHUNKS", at_once)
         with open_backend(Path(directory)) as backend:
             for place, chunk in enumerate(arriving):
                 backend.commit(chunk)
@@ -332,3 +331,41 @@ def test_distillation_can_be_stopped_and_goes_on_later(backend: Backend) -> None
     backend.store.distill()
     assert backend.reader.undistilled(1, "s1") == 0
     assert len(backend.reader.dom_events(1, "s1", "tab")) == 1
+
+
+def test_a_stream_with_much_to_do_does_not_keep_others_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distilling, "STEP_CHUNKS", 1)
+    with sqlite(tmp_path) as backend:
+        backend.commit(*(upload(seq, payload(click_event(seq))) for seq in range(5)))
+        backend.commit(upload(100, payload(click_event(100)), session="s2"))
+        steps = iter([False, False, True])
+        backend.store.distill(stopping=lambda: next(steps))
+        assert len(backend.reader.dom_events(1, "s2", "tab")) == 1
+        assert backend.reader.undistilled(1, "s1") == 4
+        backend.store.distill()
+        assert len(backend.reader.dom_events(1, "s1", "tab")) == 5
+
+
+@pytest.mark.parametrize(
+    ("arriving", "runs"),
+    [(4, [Due(1, 3), Due(4, 4)]), (0, [Due(1, 3), Due(0, 3)]), (2, [Due(1, 3), Due(1, 3)])],
+    ids=["the next chunk: what was done stays done", "an earlier one: all is due again", "one that was missing: too"],
+)
+def test_a_chunk_that_arrives_while_another_is_distilled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arriving: int, runs: list[Due]
+) -> None:
+    seen: list[Due] = []
+    working = Distillation.run
+
+    def run(self: Distillation, stream: Any, due: Due, *rest: Any) -> list[DomEvent]:
+        if not seen:
+            backend.commit(upload(arriving, payload(click_event(arriving))))
+        seen.append(due)
+        return working(self, stream, due, *rest)
+
+    monkeypatch.setattr(Distillation, "run", run)
+    with sqlite(tmp_path) as backend:
+        backend.commit(*(upload(seq, payload(click_event(seq))) for seq in (1, 3)))
+        backend.store.distill()
+        assert (seen, backend.reader.undistilled(1, "s1")) == (runs, 0)
+        assert [one.seq for one in backend.reader.dom_events(1, "s1", "tab")] == sorted([1, 3, arriving])

@@ -146,6 +146,87 @@ def test_filters(backend: Backend) -> None:
     assert found(user="None") == found(label="' OR 1=1 --") == []
 
 
+def test_filters_that_ask_the_ai_spans(backend: Backend) -> None:
+    web = {"service.name": "web"}
+    backend.commit(
+        write(traces(span(1, CHAT | {"session.id": "s1"}, start=START), resource=web)),
+        write(
+            traces(span(2, CHAT | {"session.id": "s2", "gen_ai.response.model": "m2"}, start=START + 1), resource={})
+        ),
+        write(traces(span(3, CHAT | {"session.id": "s3", "user.id": "ada"}, start=START + 2, status=ERROR))),
+        write(traces(span(4, {"session.id": "s4"}, start=START + 3, status=ERROR), resource=web)),
+        write(logs(log({"session.id": "s1"}, time=START + 4, event_name="session.end"))),
+    )
+
+    def found(**wanted: Any) -> list[str]:
+        page = backend.reader.sessions(1, SessionFilter(**wanted), limit=100)
+        assert (page.total, page.total_at_least) == (len(page.sessions), False)
+        return [one.session.session_id for one in page.sessions]
+
+    assert found(service="web") == ["s1"]
+    assert found(model="m1") == ["s3", "s2", "s1"]
+    assert found(model="m2") == ["s2"]
+    assert found(has_error=True) == ["s3"]
+    assert found(has_error=False) == ["s4", "s2", "s1"]
+    assert found(state="ended") == ["s1"]
+    assert found(state="active") == ["s4", "s3", "s2"]
+    assert found(state="paused") == found(service="api", model="m2") == []
+    assert found(model="m1", has_error=True, user="ada", state="active") == ["s3"]
+    assert found(model="m1", has_error=False, until_unix_nano=START + 1) == ["s1"]
+    assert ids(backend.reader, SessionFilter(model="m1"), project=2) == []
+
+
+def test_filters_follow_versions_and_earlier_starts(backend: Backend) -> None:
+    """A session is listed by the spans that count, at the start that it has come to have."""
+    failed = span(1, CHAT | {"session.id": "s1", "user.id": "ada", "feature": "x"}, start=START + 50, status=ERROR)
+    ended = span(1, {**CHAT, "gen_ai.request.model": "m2", "session.id": "s1"}, start=START + 50, end=START + 99)
+    moved = span(2, CHAT | {"session.id": "s2"}, start=START + 40, end=START + 41)
+    elsewhere = span(2, CHAT | {"session.id": "s3"}, start=START + 40, end=START + 60)
+    backend.commit(
+        write(traces(failed, moved)),
+        write(traces(ended, elsewhere)),
+        write(traces(failed)),
+        write(traces(span(9, {"session.id": "s1"}, start=START))),
+    )
+    assert ids(backend.reader, SessionFilter(model="m2")) == ["s1"]
+    assert ids(backend.reader, SessionFilter(model="m1")) == ["s3"]
+    assert ids(backend.reader, SessionFilter(has_error=True)) == []
+    assert ids(backend.reader, SessionFilter(service="api")) == ["s3", "s1"]
+    for wanted in ({"model": "m2"}, {"user": "ada"}, {"feature": "x"}, {"service": "api"}):
+        early = SessionFilter(**wanted, until_unix_nano=START + 1)  # type: ignore[arg-type]
+        assert ids(backend.reader, early) == ["s1"], wanted
+    assert backend.reader.sessions_of_trace(1, TRACE) == ["s1", "s2", "s3"]
+    assert summary(backend.reader, "s2").traces == 1
+
+
+def test_pages_by_number(backend: Backend) -> None:
+    backend.commit(write(traces(*(span(n, {"session.id": f"s{n}"}, start=START + n) for n in range(1, 6)))))
+    pages = [backend.reader.sessions(1, EVERYTHING, limit=2, skip=skip) for skip in (0, 2, 4, 6)]
+    assert [[one.session.session_id for one in page.sessions] for page in pages] == [
+        ["s5", "s4"],
+        ["s3", "s2"],
+        ["s1"],
+        [],
+    ]
+    assert [page.total for page in pages] == [5] * 4
+    assert [page.next_position for page in pages] == [(START + 4, "s4"), (START + 2, "s2"), None, None]
+
+
+def test_session_ids_of_hexadecimal_digits_are_texts_like_others(backend: Backend) -> None:
+    """Most are 16 bytes in disguise, and stored as such; sorted they are as the texts that they are."""
+    names = ["0" * 32, "f" * 32, "F" * 32, "ab " * 10 + "ab", "a", "g" * 32, "0" * 31, "9" * 33]
+    backend.commit(write(traces(*(span(n, CHAT | {"session.id": name}) for n, name in enumerate(names, 1)))))
+    assert ids(backend.reader) == sorted(names, reverse=True)
+    assert ids(backend.reader, SessionFilter(model="m1")) == sorted(names, reverse=True)
+    page = backend.reader.sessions(1, EVERYTHING, limit=9, after=(START, "a"))
+    assert [one.session.session_id for one in page.sessions] == sorted(
+        filter(lambda name: name < "a", names), reverse=True
+    )
+    assert all(backend.reader.traces_of_session(1, name) == [TRACE] for name in names)
+    assert backend.reader.sessions_of_trace(1, TRACE) == sorted(names)
+    assert backend.reader.session(1, "F" * 32) != backend.reader.session(1, "f" * 32)
+
+
 def test_pages_follow_each_other_without_gaps_or_repeats(backend: Backend) -> None:
     """Three sessions start at each time, so that a page may end between two of them."""
     sessions = [(START + number // 3, f"s{number:02}") for number in range(20)]

@@ -61,7 +61,7 @@ def chat(number: int, project: int = 1) -> Write:
 def poisoned(number: int) -> Write:
     """A row that SQLite cannot hold."""
     made = chat(number)
-    return replace(made, interactions=[replace(row, input_tokens=2**63) for row in made.interactions])
+    return replace(made, interactions=[row._replace(start_unix_nano=2**63) for row in made.interactions])
 
 
 def test_acknowledged_means_synced(store: SqliteStore) -> None:

@@ -130,10 +130,10 @@ def test_a_session_id_may_be_a_number(backend: Backend) -> None:
 
 
 def test_only_attributes_name_a_session(backend: Backend) -> None:
-    """The same key in an event, a link or a text is about something else."""
+    """The same key in a link or a text is about something else."""
     named = span(2, {"session.id": "s2"}).attributes
     spans = (
-        span(1, events=[Span.Event(name="e", attributes=named)]),
+        span(1, links=[Span.Link(attributes=named)]),
         span(3, {"note": "\n\nsession.id\x12\x04\n\x02s2"}),
         span(4, {"session.id": "  "}),
     )
@@ -141,6 +141,22 @@ def test_only_attributes_name_a_session(backend: Backend) -> None:
     assert numbers(backend.reader.spans_of_session(1, "s1")) == [1, 3, 4]
     assert backend.reader.session(1, "s1") is not None
     assert backend.reader.session(1, "s2") is None
+
+
+def test_events_and_scopes_name_sessions_too(backend: Backend) -> None:
+    """The span itself first, then its events, then its scope, then its resource."""
+    event = Span.Event(name="e", attributes=span(1, {"session.id": "of event"}).attributes)
+    request = traces(
+        span(1, events=[event]),
+        span(2, {"session.id": "own"}, events=[event]),
+        span(3),
+        resource={"session.id": "of resource"},
+    )
+    request.resource_spans[0].scope_spans[0].scope.attributes.extend(span(1, {"session.id": "of scope"}).attributes)
+    backend.commit(write(request))
+    found = {name: numbers(backend.reader.spans_of_session(1, name)) for name in ("own", "of event", "of scope")}
+    assert found == {"own": [2], "of event": [1], "of scope": [3]}
+    assert [bool(backend.reader.session(1, name)) for name in (*found, "of resource")] == [True, True, True, False]
 
 
 def test_log_records_by_trace_and_by_session(backend: Backend) -> None:
@@ -199,6 +215,54 @@ def test_of_equal_spans_the_greatest_version_wins_in_any_order(backend: Backend)
         assert backend.reader.traces_of_conversation(project, {"c1": "c2", "c2": "c1"}[conversation]) == []
         winners.add(found.span.name)
     assert len(winners) == 1
+
+
+def test_the_winning_version_says_which_session_a_span_is_of(backend: Backend) -> None:
+    """Wherever the versions stand: in one block or apart, in any order, in blocks that name the session or not."""
+    first = span(1, {"session.id": "s1"}, end=START + 1)
+    moved = span(1, {"session.id": "s2"}, end=START + 2)
+    silent = span(1, end=START + 3)
+    of_resource = traces(span(1, end=START + 4), resource={"session.id": "s3"})
+    cases = {
+        1: ([traces(first), traces(moved)], "s2"),
+        2: ([traces(moved, first)], "s2"),
+        3: ([traces(silent), traces(first)], None),
+        4: ([traces(first, span(2, {"session.id": "s1"})), traces(moved), traces(silent)], None),
+        5: ([of_resource, traces(silent, first)], "s3"),
+    }
+    for project, (requests, winner) in cases.items():
+        backend.commit(*(write(request, project=project) for request in requests))
+        naming = {
+            session: [
+                one.span_id for one in backend.reader.spans_of_session(project, session) if one.span_id[-1] == "1"
+            ]
+            for session in ("s1", "s2", "s3")
+        }
+        assert [session for session, found in naming.items() if found] == ([winner] if winner else [])
+    assert numbers(backend.reader.spans_of_session(4, "s1")) == [2]
+
+
+def test_a_session_of_many_traces(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than are looked up at once."""
+    monkeypatch.setattr("otel_replay.store.sqlite.telemetry._PIECE_TRACES", 3)
+    monkeypatch.setattr("otel_replay.store.sqlite.telemetry.PIECE_BLOCKS", 2)
+    for number in range(1, 21):
+        later = span(number, {"v": 2}, trace=f"{number:032x}", end=START + 11)
+        attributes = {"session.id": "s1"}
+        backend.commit(
+            write(traces(span(number, attributes, trace=f"{number:032x}"), span(100 + number, attributes))),
+            *([write(traces(later))] if number % 4 == 0 else []),
+        )
+    expected = [number for number in range(1, 21) if number % 4] + list(range(101, 121))
+    assert numbers(backend.reader.spans_of_session(1, "s1")) == expected
+
+
+def test_metrics_can_be_read_slowly(backend: Backend) -> None:
+    backend.commit(*(write(metrics(number)) for number in range(3)))
+    reading = backend.reader.metrics(1)
+    assert ExportMetricsServiceRequest.FromString(next(reading)) == metrics(0)
+    backend.commit(write(metrics(9)))
+    assert len(list(reading)) == 2
 
 
 def test_user_actions_follow_the_same_rule(backend: Backend) -> None:

@@ -1,12 +1,13 @@
 """A process that writes to a store until it is killed.
 
 ``python -m tests.store.writing hold DB URL`` says ``ready`` and waits; ``... write DB FIRST`` stores spans numbered
-from FIRST on and says each number once the receipt is there.
+from FIRST on and says each number once the receipt is there; ``... compact DB FIRST`` sorts the blocks meanwhile.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -49,6 +50,11 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
+def _compact_for_ever(store: SqliteStore) -> None:
+    while True:
+        store.compact_now()
+
+
 def main() -> None:
     task, path, told = sys.argv[1:]
     store = SqliteStore(path)
@@ -56,6 +62,8 @@ def main() -> None:
         store.announce(told)
         _say("ready")
         sys.stdin.read()
+    if task == "compact":
+        threading.Thread(target=_compact_for_ever, args=(store,), daemon=True).start()
     for number in count(int(told)):
         store.commit(write(traces(span(number, {**CHAT, "session.id": f"s{number}"}))))
         _say(str(number))

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from otel_replay.store.base import Receipt, Write
-from otel_replay.store.distillation import Distillation
-from otel_replay.store.sqlite import chunks as chunk_rows
+from otel_replay.store.sqlite.block_rows import BlockRows
+from otel_replay.store.sqlite.bodies import BodyWriter
+from otel_replay.store.sqlite.checkpoints import Checkpoints
+from otel_replay.store.sqlite.compaction import Compaction, Rewriter
 from otel_replay.store.sqlite.database import WriterLock, connect_writing, remember_writer
+from otel_replay.store.sqlite.distilling import ChunkDistiller
+from otel_replay.store.sqlite.fulltext import FullTextFollower
 from otel_replay.store.sqlite.ingest import Ingest
+from otel_replay.store.sqlite.maintenance import Maintenance
 from otel_replay.store.sqlite.reader import SqliteReader
+from otel_replay.store.sqlite.rollups import RollupFollower
+from otel_replay.store.sqlite.segments import SegmentMerger
 from otel_replay.store.sqlite.writer import GroupWriter
-
-DISTILL_CHUNKS = 200
-"""Chunks distilled in one go: bounds memory and how long the writer is kept."""
 
 
 class SqliteStore(SqliteReader):
@@ -25,10 +31,9 @@ class SqliteStore(SqliteReader):
     :class:`~otel_replay.errors.NotOurDatabase` for a file of something else.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, clock: Callable[[], int] = time.time_ns) -> None:
         path = Path(path)
         lock = WriterLock(path)
-        self._distillation = Distillation()
         with ExitStack() as closing:
             lock.acquire()
             closing.callback(lock.release)
@@ -36,11 +41,36 @@ class SqliteStore(SqliteReader):
             closing.callback(self._close_database)
             super().__init__(path)
             closing.callback(super().close)
-            ingest = Ingest(self._database.conn, self._hash)
-            self._writer = GroupWriter(self._database.conn, ingest.apply)
+            self._writer = self._start_writer(path)
             closing.callback(self._writer.close)
+            self._maintenance = self._make_maintenance(clock)
+            self._distiller = ChunkDistiller(self._connections, self._writer, self._database.conn)
             self.announce("")
             self._closing = closing.pop_all()
+
+    def _start_writer(self, path: Path) -> GroupWriter:
+        connection = self._database.conn
+        bodies = BodyWriter(connection, self._hash.key)
+        return GroupWriter(
+            connection,
+            Ingest(connection, self._hash, bodies).apply,
+            followers=(FullTextFollower(bodies), RollupFollower()),
+            after_commit=Checkpoints(connection, path).after_commit,
+        )
+
+    def _make_maintenance(self, clock: Callable[[], int]) -> Maintenance:
+        connection = self._database.conn
+        rewriter = Rewriter(self._connections, BlockRows(connection, self._hash), self._run_beside)
+        return Maintenance(
+            SegmentMerger(connection, self._connections, self._run_beside),
+            Compaction(self._connections, rewriter, self._hash),
+            clock,
+            lambda: self._writer.busy_seconds,
+        )
+
+    def _run_beside(self, task: Callable[[], Any]) -> Any:
+        """Runs a task of the background on the writer thread."""
+        return self._writer.run(task, durable=False).result()
 
     def announce(self, url: str) -> None:
         """Notes in the file who writes it and under which address, for whoever else would."""
@@ -50,41 +80,14 @@ class SqliteStore(SqliteReader):
         return self._writer.submit(write).result()
 
     def distill(self, stopping: Callable[[], bool] = lambda: False) -> None:
-        while not stopping() and self._distill_stream():
-            pass
+        self._distiller.run(stopping)
 
-    def _distill_stream(self) -> bool:
-        """Distills the next due chunks of one stream; False when nothing is due."""
-        with self._connections.snapshot() as connection:
-            row = connection.execute(
-                "SELECT project, session_id, stream_id, distill_from, revision FROM streams"
-                " WHERE distill_from IS NOT NULL LIMIT 1"
-            ).fetchone()
-            if row is None:
-                return False
-            *key, due_from, revision = row
-            stream = (key[0], key[1], key[2])
-            due, next_due = chunk_rows.due_chunks(connection, stream, due_from, DISTILL_CHUNKS)
-            events = self._distillation.run(
-                stream,
-                due,
-                lambda seq: chunk_rows.snapshot_before(connection, stream, seq),
-                lambda seq: chunk_rows.address_before(connection, stream, seq),
-                lambda first, last: chunk_rows.read_chunks(connection, stream, first, last),
-            )
+    def compact(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        self._maintenance.run(stopping)
 
-        def keep() -> None:
-            connection = self._database.conn
-            chunk_rows.replace_dom_events(connection, stream, due, events)
-            # Chunks that came meanwhile have set an earlier start or a greater revision: then the cursor stays.
-            connection.execute(
-                "UPDATE streams SET distill_from = ?"
-                " WHERE project = ? AND session_id = ? AND stream_id = ? AND revision = ?",
-                (next_due, *stream, revision),
-            )
-
-        self._writer.run(keep).result()
-        return True
+    def compact_now(self) -> None:
+        """Sorts all blocks, however new, without rest."""
+        self._maintenance.run_now()
 
     def close(self) -> None:
         self._closing.close()

@@ -13,7 +13,7 @@ import zstandard
 from otel_replay.model import Chunk, DomEvent
 from otel_replay.recording.streams import ChunkInfo
 from otel_replay.store.base import ChunkReceipt
-from otel_replay.store.distillation import Due
+from otel_replay.store.distillation import Due, StreamKey
 
 logger = logging.getLogger(__name__)
 
@@ -54,17 +54,16 @@ def store_chunk(connection: Any, compressor: zstandard.ZstdCompressor, chunk: Ch
     if not connection.execute(insert, row).rowcount:
         return ChunkReceipt(seq, True)
     connection.execute(
-        "INSERT INTO streams VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET"
-        " next_seq = max(next_seq, excluded.next_seq), revision = revision + 1,"
+        "INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " next_seq = max(next_seq, excluded.next_seq),"
+        " turn = iif(distill_from IS NULL, excluded.turn, turn),"
         " distill_from = min(coalesce(distill_from, excluded.distill_from), excluded.distill_from)",
-        (*stream, seq + 1, seq),
+        (*stream, seq + 1, seq, chunk.received_unix_nano),
     )
     return ChunkReceipt(seq, False)
 
 
-def read_chunks(
-    connection: Any, stream: tuple[int, str, str], from_seq: int = 0, to_seq: int | None = None
-) -> Iterator[Chunk]:
+def read_chunks(connection: Any, stream: StreamKey, from_seq: int = 0, to_seq: int | None = None) -> Iterator[Chunk]:
     """In sequence order; bounds inclusive. A damaged chunk is left out: a gap, as if it had never come."""
     query = f"SELECT {_COLUMNS} FROM chunks WHERE {_STREAM} AND seq BETWEEN ? AND ? ORDER BY seq"
     rows = connection.execute(query, (*stream, from_seq, 2**62 if to_seq is None else to_seq))
@@ -86,19 +85,19 @@ def read_chunks(
         )
 
 
-def read_infos(connection: Any, stream: tuple[int, str, str]) -> list[ChunkInfo]:
+def read_infos(connection: Any, stream: StreamKey) -> list[ChunkInfo]:
     query = f"SELECT seq, start_unix_nano, end_unix_nano, has_full_snapshot FROM chunks WHERE {_STREAM} ORDER BY seq"
     return [ChunkInfo(seq, start, end, bool(full)) for seq, start, end, full in connection.execute(query, stream)]
 
 
-def snapshot_before(connection: Any, stream: tuple[int, str, str], seq: int) -> int:
+def snapshot_before(connection: Any, stream: StreamKey, seq: int) -> int:
     """The last chunk before ``seq`` that holds a full snapshot; 0 when there is none."""
     query = f"SELECT coalesce(max(seq), 0) FROM chunks WHERE {_STREAM} AND seq < ? AND has_full_snapshot"
     found: int = connection.execute(query, (*stream, seq)).fetchone()[0]
     return found
 
 
-def address_before(connection: Any, stream: tuple[int, str, str], seq: int) -> str | None:
+def address_before(connection: Any, stream: StreamKey, seq: int) -> str | None:
     """The page's address as the chunks before ``seq`` told it; None when they did not."""
     query = f"SELECT seq, data FROM dom_chunks WHERE {_STREAM} AND seq < ? ORDER BY seq DESC"
     for number, data in _readable(connection.execute(query, (*stream, seq)), "DOM events of chunk"):
@@ -109,16 +108,44 @@ def address_before(connection: Any, stream: tuple[int, str, str], seq: int) -> s
     return None
 
 
-def due_chunks(connection: Any, stream: tuple[int, str, str], from_seq: int, count: int) -> tuple[Due, int | None]:
-    """The next ``count`` chunks from ``from_seq`` on, and the number of the chunk after them, if any."""
+def next_due(connection: Any) -> tuple[StreamKey, int] | None:
+    """The stream whose turn it is, and the lowest sequence number that is due in it; None when nothing is due."""
+    query = (
+        "SELECT project, session_id, stream_id, distill_from FROM streams WHERE distill_from IS NOT NULL"
+        " ORDER BY turn LIMIT 1"
+    )
+    row = connection.execute(query).fetchone()
+    return None if row is None else ((row[0], row[1], row[2]), row[3])
+
+
+def due_chunks(connection: Any, stream: StreamKey, from_seq: int, count: int) -> Due:
+    """The next ``count`` chunks from ``from_seq`` on, of which there is at least one."""
     query = f"SELECT seq, slice_index FROM chunks WHERE {_STREAM} AND seq >= ? ORDER BY seq LIMIT ?"
-    rows = connection.execute(query, (*stream, from_seq, count + 1)).fetchall()
+    rows = connection.execute(query, (*stream, from_seq, count)).fetchall()
     first_seq, slice_index = rows[0]
-    due = Due(max(first_seq - slice_index + 1, 0), rows[:count][-1][0])
-    return due, rows[count][0] if len(rows) > count else None
+    return Due(max(first_seq - slice_index + 1, 0), rows[-1][0])
 
 
-def replace_dom_events(connection: Any, stream: tuple[int, str, str], due: Due, events: list[DomEvent]) -> None:
+def count_chunks(connection: Any, stream: StreamKey, due: Due) -> int:
+    query = f"SELECT count(*) FROM chunks WHERE {_STREAM} AND seq BETWEEN ? AND ?"
+    found: int = connection.execute(query, (*stream, *due)).fetchone()[0]
+    return found
+
+
+def end_turn(connection: Any, stream: StreamKey, from_seq: int, done: int | None) -> None:
+    """Moves the cursor from ``from_seq`` behind ``done``, unless something earlier is due by now (``done`` is None
+    where the sender of a late chunk was faster). A stream that is not done takes its place behind all that wait."""
+    if done is not None:
+        connection.execute(
+            f"UPDATE streams SET distill_from = (SELECT min(seq) FROM chunks WHERE {_STREAM} AND seq > ?)"
+            f" WHERE {_STREAM} AND distill_from = ?",
+            (*stream, done, *stream, from_seq),
+        )
+    last = "SELECT max(turn) + 1 FROM streams WHERE distill_from IS NOT NULL"
+    connection.execute(f"UPDATE streams SET turn = ({last}) WHERE {_STREAM} AND distill_from IS NOT NULL", stream)
+
+
+def replace_dom_events(connection: Any, stream: StreamKey, due: Due, events: list[DomEvent]) -> None:
     """Puts the events in place of all that was distilled from the due chunks before."""
     connection.execute(f"DELETE FROM dom_chunks WHERE {_STREAM} AND seq BETWEEN ? AND ?", (*stream, *due))
     compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
@@ -132,7 +159,7 @@ def replace_dom_events(connection: Any, stream: tuple[int, str, str], due: Due, 
     connection.executemany("INSERT INTO dom_chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
-def read_dom_events(connection: Any, stream: tuple[int, str, str]) -> list[DomEvent]:
+def read_dom_events(connection: Any, stream: StreamKey) -> list[DomEvent]:
     query = f"SELECT seq, data FROM dom_chunks WHERE {_STREAM} ORDER BY seq"
     rows = _readable(connection.execute(query, stream), "DOM events of chunk")
     return [event for seq, data in rows for event in _load(seq, data)]

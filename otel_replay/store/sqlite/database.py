@@ -71,7 +71,7 @@ def connect_writing(path: Path) -> sqlite_utils.Database:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # see checkpoints.py
         if is_new:
             # Before the first table: what an interrupted creation leaves behind is ours as well.
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

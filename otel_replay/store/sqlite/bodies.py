@@ -1,0 +1,304 @@
+"""What was said, each text stored once: taken out of the spans that carry it, given back to those that are read."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import zstandard
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from otel_replay.model import Signal
+from otel_replay.otlp import thin
+from otel_replay.store import bodies
+from otel_replay.store.base import InteractionRow, Write
+from otel_replay.store.sqlite.digests import DigestIndex, Known
+
+logger = logging.getLogger(__name__)
+
+BLOCK_BYTES = 200_000
+"""Contents are compressed together in blocks of about this size."""
+
+RECENT_BYTES = 16 * 1024 * 1024
+"""New contents kept in memory for full text, which follows soon."""
+
+_CACHED_BLOCKS = 32
+
+_INSERT = (
+    "INSERT INTO bodies (id, project, block, start, length, refs, start_unix_nano, trace_id, span_id, version)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_MOVE = (
+    "UPDATE bodies SET start_unix_nano = ?1, trace_id = ?2, span_id = ?3, version = ?4"
+    " WHERE id = ?5 AND (start_unix_nano, trace_id, span_id, version) > (?1, ?2, ?3, ?4)"
+)
+
+
+class Origin(NamedTuple):
+    """The AI span that carries a content; of several the least. ``version``: :func:`version_number`."""
+
+    start_unix_nano: int
+    trace_id: bytes
+    span_id: bytes
+    version: int
+
+
+def version_number(digest: bytes) -> int:
+    """What tells the versions of a span apart, as a signed 64-bit integer."""
+    return int.from_bytes(digest[:8], "little", signed=True)
+
+
+class _Content:
+    """One distinct content of the writes at hand."""
+
+    __slots__ = ("origin", "piece", "refs")
+
+    def __init__(self, piece: bytes, origin: Origin) -> None:
+        self.piece, self.origin, self.refs = piece, origin, 1
+
+
+class _Span(NamedTuple):
+    """A span to be cut."""
+
+    place: bodies.Place
+    raw: bytes
+    ranges: Sequence[tuple[int, int]]
+    digests: Sequence[bytes]
+
+
+class BodyWriter:
+    """Takes contents out of writes, on the writer's connection and inside its transactions.
+
+    ``recent`` holds new contents by id, as many as fit; an id is only good together with its row.
+    """
+
+    def __init__(self, connection: Any, key: bytes) -> None:
+        self._connection = connection
+        self._key = key
+        self._index = DigestIndex(connection)
+        self._compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
+        self.recent: dict[int, bytes] = {}
+        self._recent_bytes = 0
+
+    def detach(self, project: int, writes: Sequence[Write]) -> list[bytes]:
+        """The bodies of the writes, spans cut where rows name contents; the contents are stored."""
+        requests = [_parsed(write) for write in writes]
+        contents: dict[bytes, _Content] = {}
+        spans = [
+            self._sighted(project, place, row, contents)
+            for write, request in zip(writes, requests, strict=True)
+            if request is not None
+            for row, place in _carriers(request, write)
+        ]
+        if spans:
+            ids = self._stored(project, contents)
+            for span in spans:
+                span.place.put(bodies.cut(span.raw, span.ranges, [ids[digest] for digest in span.digests]))
+        return [
+            write.body if request is None else request.SerializeToString()
+            for write, request in zip(writes, requests, strict=True)
+        ]
+
+    def release(self, counts: Mapping[int, int]) -> None:
+        """Takes references away: id to how many. A content without any is nobody's, and may be deleted."""
+        rows = [(count, body) for body, count in counts.items()]
+        self._connection.executemany("UPDATE bodies SET refs = refs - ? WHERE id = ?", rows)
+
+    def take_recent(self, body: int) -> bytes | None:
+        """A new content, once: it is forgotten here."""
+        piece = self.recent.pop(body, None)
+        if piece is not None:
+            self._recent_bytes -= len(piece)
+        return piece
+
+    def _sighted(
+        self, project: int, place: bodies.Place, row: InteractionRow, contents: dict[bytes, _Content]
+    ) -> _Span:
+        raw = place.raw
+        key, salt, blake2b = self._key, project.to_bytes(8, "little"), hashlib.blake2b
+        trace_id, span_id = bytes.fromhex(row.trace_id), bytes.fromhex(row.span_id)
+        origin = Origin(row.start_unix_nano, trace_id, span_id, version_number(row.version.digest))
+        digests = []
+        for start, end in row.contents:
+            piece = raw[start:end]
+            digest = blake2b(piece, digest_size=16, key=key, salt=salt).digest()
+            digests.append(digest)
+            known = contents.get(digest)
+            if known is None:
+                contents[digest] = _Content(piece, origin)
+            else:
+                known.refs += 1
+                known.origin = min(known.origin, origin)
+        return _Span(place, raw, row.contents, digests)
+
+    def _stored(self, project: int, contents: Mapping[bytes, _Content]) -> dict[bytes, int]:
+        """The ids of the contents; new ones are stored, known ones gain references and perhaps an earlier origin."""
+        if self._index.rolled_back():
+            self.recent.clear()
+            self._recent_bytes = 0
+        known = self._index.find(contents)
+        self._refer([(one, contents[digest]) for digest, one in known.items()])
+        fresh = {digest: content for digest, content in contents.items() if digest not in known}
+        if fresh:
+            known |= self._insert(project, fresh)
+        return {digest: one.body for digest, one in known.items()}
+
+    def _refer(self, known: list[tuple[Known, _Content]]) -> None:
+        known.sort(key=lambda one: one[0])
+        refs = [(content.refs, one.body) for one, content in known]
+        self._connection.executemany("UPDATE bodies SET refs = refs + ? WHERE id = ?", refs)
+        earlier = [
+            (*content.origin, one.body)
+            for one, content in known
+            if content.origin.start_unix_nano <= one.start_unix_nano
+        ]
+        self._connection.executemany(_MOVE, earlier)
+
+    def _insert(self, project: int, fresh: Mapping[bytes, _Content]) -> dict[bytes, Known]:
+        """Stores new contents in blocks of their own."""
+        first = self._connection.execute("SELECT coalesce(max(id), 0) + 1 FROM bodies").fetchone()[0]
+        numbered = dict(enumerate(fresh.values(), first))
+        for batch in _batches(numbered.items()):
+            data = b"".join([content.piece for _, content in batch])
+            insert = "INSERT INTO body_blocks (project, raw_bytes, data) VALUES (?, ?, ?)"
+            row = (project, len(data), self._compressor.compress(data))
+            block = self._connection.execute(insert, row).lastrowid
+            starts = accumulate((len(content.piece) for _, content in batch), initial=0)
+            self._connection.executemany(
+                _INSERT,
+                [
+                    (body, project, block, start, len(content.piece), content.refs, *content.origin)
+                    for start, (body, content) in zip(starts, batch, strict=False)
+                ],
+            )
+        for body, content in numbered.items():
+            self._keep_recent(body, content.piece)
+        added = {
+            digest: Known(body, content.origin.start_unix_nano)
+            for body, (digest, content) in enumerate(fresh.items(), first)
+        }
+        self._index.add(added)
+        return added
+
+    def _keep_recent(self, body: int, piece: bytes) -> None:
+        if self._recent_bytes + len(piece) <= RECENT_BYTES:
+            self.recent[body] = piece
+            self._recent_bytes += len(piece)
+
+
+def _batches(contents: Iterable[tuple[int, _Content]]) -> Iterator[list[tuple[int, _Content]]]:
+    """Contents in order, :data:`BLOCK_BYTES` or a little more at a time."""
+    batch: list[tuple[int, _Content]] = []
+    size = 0
+    for body, content in contents:
+        batch.append((body, content))
+        size += len(content.piece)
+        if size >= BLOCK_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _parsed(write: Write) -> Any:
+    """The request of a write with contents to take out; None for any other."""
+    if write.signal is not Signal.TRACES or not write.body or not any(row.contents for row in write.interactions):
+        return None
+    return thin.parse(write.body)
+
+
+def _carriers(request: Any, write: Write) -> Iterable[tuple[InteractionRow, bodies.Place]]:
+    rows = [row for row in write.interactions if row.contents]
+    return zip(rows, bodies.places(request, [row.record for row in rows]), strict=True)
+
+
+class BodyReader:
+    """Gives contents back, for the length of one query: it keeps what it has read. Call inside a read transaction."""
+
+    def __init__(self, connection: Any, project: int) -> None:
+        self._connection = connection
+        self._project = project
+        self._decompressor = zstandard.ZstdDecompressor()
+        self._blocks: dict[int, bytes] = {}
+
+    def whole(self, record: bytes) -> bytes:
+        """The record as it was received.
+
+        Contents that cannot be read are blanks of their length, which is logged: damage must not hide the span. Where
+        that leaves no span, it is empty.
+        """
+        if not bodies.is_cut(record):
+            return record
+        contents = self.contents(bodies.body_ids(record))
+        try:
+            return bodies.whole(record, contents)
+        except bodies.MissingBody:
+            return self._damaged(record, contents)
+
+    def contents(self, ids: Iterable[int]) -> dict[int, bytes]:
+        """Contents by id; those that cannot be read are left out."""
+        found = {}
+        for body, block, start, length in self._places(ids):
+            data = self._block(block)
+            if len(data) >= start + length:
+                found[body] = data[start : start + length]
+        return found
+
+    def _places(self, ids: Iterable[int]) -> list[tuple[int, int, int, int]]:
+        wanted = sorted(set(ids))
+        rows: list[tuple[int, int, int, int]] = []
+        for at in range(0, len(wanted), 500):
+            part = wanted[at : at + 500]
+            query = (
+                "SELECT id, block, start, length FROM bodies"
+                f" WHERE project = ? AND id IN ({', '.join('?' * len(part))})"
+            )
+            rows += self._connection.execute(query, (self._project, *part))
+        return rows
+
+    def _block(self, number: int) -> bytes:
+        data = self._blocks.pop(number, None)
+        if data is None:
+            data = self._read(number)
+        self._blocks[number] = data  # last again
+        if len(self._blocks) > _CACHED_BLOCKS:
+            del self._blocks[next(iter(self._blocks))]
+        return data
+
+    def _read(self, number: int) -> bytes:
+        row = self._connection.execute("SELECT data FROM body_blocks WHERE id = ?", (number,)).fetchone()
+        try:
+            return self._decompressor.decompress(row[0]) if row else b""
+        except (zstandard.ZstdError, MemoryError) as error:  # a damaged header may claim any size
+            logger.error("contents %d cannot be read and are left out: %s", number, error)
+            return b""
+
+    def _damaged(self, record: bytes, contents: Mapping[int, bytes]) -> bytes:
+        lengths = {body: length for body, _, _, length in self._places(bodies.body_ids(record))}
+        for blank in (_blank_text, _blank_value):
+            blanks = {body: blank(lengths.get(body, 0)) for body in bodies.body_ids(record)}
+            raw = bodies.whole(record, {**blanks, **contents})
+            try:
+                Span.FromString(raw)
+            except DecodeError:
+                continue
+            return raw
+        return b""
+
+
+def _blank_text(length: int) -> bytes:
+    return b" " * length
+
+
+def _blank_value(length: int) -> bytes:
+    """An ``AnyValue`` of this encoded length: a string of spaces behind its tag and its length."""
+    for digits in range(1, 6):
+        size = length - 1 - digits
+        if size >= 0 and size < 1 << 7 * digits:
+            encoded = bytes((size >> 7 * place & 0x7F) | (0x80 if place < digits - 1 else 0) for place in range(digits))
+            return b"\x0a" + encoded + b" " * size
+    return b""

@@ -1,0 +1,70 @@
+"""What is done in the background of a file, in a share of the time: merging its index, sorting its cold blocks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from otel_replay.store.sqlite.compaction import Compaction
+from otel_replay.store.sqlite.segments import SegmentMerger
+
+COLD_AFTER_NS = 600 * 10**9
+"""Blocks are sorted when they have been there for so long: most traces are complete then."""
+
+LOOK_S = 30.0
+"""How often it looks for cold blocks once there were none."""
+
+_REST, _REST_BUSY = 4.0, 19.0
+"""Rests so many times as long as a step took: it works a fifth of the time, a twentieth while the writer is busy."""
+
+_NAP_S = 0.05
+
+
+class Maintenance:
+    """Merges segments first, since every lookup waits for them; then sorts what has gone cold."""
+
+    def __init__(
+        self,
+        merger: SegmentMerger,
+        compaction: Compaction,
+        clock: Callable[[], int],
+        writer_seconds: Callable[[], float],
+    ) -> None:
+        self._merger = merger
+        self._compaction = compaction
+        self._clock = clock
+        self._writer_seconds = writer_seconds
+        self._lock = threading.Lock()
+        self._look_at = 0.0
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Does what is due, step by step, with rests between; returns early once ``stopping()`` is true."""
+        with self._lock:
+            while not stopping():
+                began, writing = time.monotonic(), self._writer_seconds()
+                if not self._merger.step(stopping) and not self._look():
+                    return
+                worked = time.monotonic() - began
+                is_busy = self._writer_seconds() - writing > worked / 2
+                _rest(worked * (_REST_BUSY if is_busy else _REST), stopping)
+
+    def run_now(self) -> None:
+        """Does all of it at once, however new the blocks are."""
+        with self._lock:
+            while self._merger.step() or self._compaction.step(2**63 - 1):
+                pass
+
+    def _look(self) -> bool:
+        if time.monotonic() < self._look_at:
+            return False
+        if self._compaction.step(self._clock() - COLD_AFTER_NS):
+            return True
+        self._look_at = time.monotonic() + LOOK_S
+        return False
+
+
+def _rest(seconds: float, stopping: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while not stopping() and (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, _NAP_S))
