@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 
 import grpc
@@ -17,63 +16,39 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from otel_replay._pb.v1 import replay_pb2, replay_pb2_grpc
+from otel_replay.background import Worker
 from otel_replay.config import LOOPBACK_HOSTS, Settings
 from otel_replay.errors import ReplayError
 from otel_replay.query import LocalReplay
+from otel_replay.query.worker import ReaderProcess, with_reader_process
 from otel_replay.receiver.bodies import MAX_BODY_BYTES
-from otel_replay.receiver.grpc import SERVICES, otlp_handlers
+from otel_replay.receiver.grpc import SERVICES, GrpcReceiver
 from otel_replay.receiver.handler import Handler
-from otel_replay.receiver.http import HttpReceiver, refused
+from otel_replay.receiver.http import HttpReceiver, Shortcut, refused
+from otel_replay.receiver.in_flight import InFlight
+from otel_replay.receiver.measures import CountingCommits, Measures
 from otel_replay.receiver.recordings import UploadRpcs
-from otel_replay.store.base import Store
 from otel_replay.store.sqlite import SqliteStore
 from otel_replay.web.api import Api
+from otel_replay.web.operations import Operations, StateOfServer
 from otel_replay.web.page import page_routes
 from otel_replay.web.rpc import ReplayService
 
-logger = logging.getLogger(__name__)
+INGEST_THREADS = 32
+"""For each transport; while they wait for a group commit they cost nothing."""
 
-GRPC_THREADS = 32
-"""More threads than requests in one group commit: while they wait for the disk they cost nothing."""
+QUERY_THREADS = 8
+"""Of gRPC, apart from ingest's: readers that stall cannot stop it. HTTP's queries have a pool of that size, too."""
+
+COMPACT_SECONDS = 30.0
+"""Blocks grow cold over minutes; looking whether any has is one question to an index."""
 
 STOP_SECONDS = 5.0
 """How long requests in flight may take when stopping; then they are cut off, unacknowledged, and clients send again."""
-
-
-class Distiller:
-    """Distills recordings behind the acknowledgement, on a thread of its own, whenever chunks have arrived."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._wake = threading.Event()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="otel-replay-distiller", daemon=True)
-
-    def start(self) -> None:
-        self._wake.set()  # what an earlier process left
-        self._thread.start()
-
-    def chunks_arrived(self) -> None:
-        self._wake.set()
-
-    def stop(self) -> None:
-        self._stopping = True
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        while self._wake.wait() and not self._stopping:
-            self._wake.clear()
-            try:
-                self._store.distill(lambda: self._stopping)
-            except Exception:
-                logger.exception("distilling recordings failed; it goes on with the next chunk")
 
 
 class Server:
@@ -104,16 +79,22 @@ class Server:
     def _start_parts(self, parts: ExitStack) -> None:
         store = SqliteStore(self._settings.database)
         parts.callback(store.close)
-        distiller = Distiller(store)
+        distiller = Worker("distilling recordings", store.distill)
         parts.callback(distiller.stop)
-        self.handler = Handler(store, time.time_ns, distiller.chunks_arrived)
-        self.replay = LocalReplay(store)
+        compactor = Worker("compaction", store.compact, every_s=COMPACT_SECONDS)
+        parts.callback(compactor.stop)
+        heavy = ReaderProcess(self._settings.database)
+        parts.callback(heavy.close)
+        self._measures, self._in_flight = Measures(), InFlight()
+        self.handler = Handler(CountingCommits(store, self._measures), time.time_ns, distiller.wake)
+        self.replay = LocalReplay(with_reader_process(store, heavy))
         http_socket = self._bind_http()
         parts.callback(http_socket.close)
-        self._start_http(parts, http_socket)
+        self._start_http(parts, http_socket, StateOfServer(store, self._in_flight, self._settings.database))
         self._start_grpc(parts)
         store.announce(self.http_url)
         distiller.start()
+        compactor.start()
 
     def _check_exposure(self) -> None:
         if self._settings.is_loopback or self._settings.allow_unauthenticated:
@@ -135,10 +116,12 @@ class Server:
             raise _port_error("--http-port", self._settings.http_port, error) from error
         return listener
 
-    def _start_http(self, parts: ExitStack, listener: socket.socket) -> None:
-        self.http_url = f"http://{_in_address(self._settings.host)}:{listener.getsockname()[1]}"
+    def _start_http(self, parts: ExitStack, listener: socket.socket, state: StateOfServer) -> None:
+        port = listener.getsockname()[1]
+        self.http_url = f"http://{_in_address(self._settings.host)}:{port}"
+        threads = _pool(parts, "http", INGEST_THREADS)
         config = uvicorn.Config(
-            self._http_app(),
+            self._http_app(threads, port, state),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -155,13 +138,13 @@ class Server:
 
         parts.callback(stop)
 
-    def _http_app(self) -> Starlette:
+    def _http_app(self, threads: Executor, port: int, state: StateOfServer) -> ASGIApp:
         # Bound to loopback there are no keys: a page elsewhere must not reach us through a DNS name of its own.
         hosts = [*map(_in_address, LOOPBACK_HOSTS)] if self._settings.is_loopback else ["*"]
+        receiver = HttpReceiver(self.handler, self._settings.browser_origins, threads, self._in_flight, self._measures)
         routes: list[BaseRoute] = [
-            Route("/healthz", self._healthz),
-            Route("/readyz", self._readyz),
-            *HttpReceiver(self.handler, self._settings.browser_origins).routes(),
+            *Operations(lambda: self._ready, self._measures.registry, state).routes(),
+            *receiver.routes(),
             *Api(self.replay, time.time_ns).routes(),
             *page_routes(),
         ]
@@ -171,22 +154,19 @@ class Server:
             exception_handlers={HTTPException: refused},
         )
         app.router.redirect_slashes = False  # OTLP clients do not follow redirects with their data
-        return app
-
-    async def _healthz(self, _request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
-    async def _readyz(self, _request: Request) -> Response:
-        return JSONResponse({"status": "ready" if self._ready else "not ready"}, 200 if self._ready else 503)
+        known = frozenset(f"{host}{end}".encode() for host in hosts for end in ("", f":{port}"))
+        return Shortcut(app, receiver, known if self._settings.is_loopback else None)
 
     def _start_grpc(self, parts: ExitStack) -> None:
-        threads = ThreadPoolExecutor(GRPC_THREADS, thread_name_prefix="otel-replay-grpc")
+        threads = _pool(parts, "grpc", INGEST_THREADS)
+        queries = _pool(parts, "grpc-query", QUERY_THREADS)
         server = grpc.server(
             threads,
             options=[("grpc.max_receive_message_length", MAX_BODY_BYTES), ("grpc.so_reuseport", 0)],
         )
-        server.add_generic_rpc_handlers(otlp_handlers(self.handler))
-        service = ReplayService(UploadRpcs(self.handler), self.replay)
+        receiver = GrpcReceiver(self.handler, self._in_flight, self._measures)
+        server.add_generic_rpc_handlers(receiver.otlp_handlers())
+        service = ReplayService(UploadRpcs(receiver), self.replay, queries)
         replay_pb2_grpc.add_ReplayServiceServicer_to_server(service, server)
         names = (*SERVICES, replay_pb2.DESCRIPTOR.services_by_name["ReplayService"].full_name)
         health_service = health.HealthServicer()
@@ -197,12 +177,17 @@ class Server:
         except RuntimeError as error:
             raise _port_error("--grpc-port", self._settings.grpc_port, error) from error
         server.start()
-        parts.callback(threads.shutdown)  # a cancelled call may still be reading: the store must not close under it
         parts.callback(lambda: server.stop(STOP_SECONDS).wait())
         parts.callback(health_service.enter_graceful_shutdown)
         for name in names:
             health_service.set(name, health_pb2.HealthCheckResponse.SERVING)
         self.grpc_address = f"{_in_address(self._settings.host)}:{port}"
+
+
+def _pool(parts: ExitStack, name: str, threads: int) -> ThreadPoolExecutor:
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=f"otel-replay-{name}")
+    parts.callback(pool.shutdown)  # a cancelled call may still be at work: the store must not close under it
+    return pool
 
 
 def _in_address(host: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 
 from otel_replay.genai.sources import MessageSource
 from otel_replay.model import AiKind
@@ -20,8 +20,8 @@ class Dialect:
     """
 
     name: str
-    markers: tuple[bytes, ...]
-    """Every span of the dialect holds one of these in its serialised form."""
+    namespaces: tuple[str, ...]
+    """What the dialect's attribute keys begin with."""
     kinds: Mapping[str, AiKind]
     """Operation (lower case) to kind."""
     operation: Keys = ()
@@ -48,3 +48,20 @@ class Dialect:
     seconds_to_first_token: Keys = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Key to the name of the parameter."""
+
+
+KEY_FIELDS = tuple(one.name for one in fields(Dialect) if one.type == "Keys")
+"""The fields that are found under keys."""
+
+KeyIndex = Mapping[str, Sequence[tuple[str, int]]]
+"""Attribute key to the fields it may stand for, each with the key's rank among those of the field."""
+
+
+def key_index(dialects: Sequence[Dialect]) -> KeyIndex:
+    """All tables as one: what a span is asked costs as much as it has attributes, however many dialects there are."""
+    index: dict[str, list[tuple[str, int]]] = {}
+    for name in KEY_FIELDS:
+        keys = [key for dialect in dialects for key in getattr(dialect, name)]
+        for rank, key in enumerate(dict.fromkeys(keys)):
+            index.setdefault(key, []).append((name, rank))
+    return index

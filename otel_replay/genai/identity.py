@@ -1,12 +1,21 @@
 """Which session, user and conversation a span or log record says it belongs to.
 
-Only keys with a clear meaning: a guess would put one user's calls into another's session.
+Only keys with a clear meaning: a guess would put one user's calls into another's session. The places that count, the
+first that names one wins: the record's own attributes, those of a span's events in their order, those of the scope,
+those of the resource. Baggage counts where a processor wrote it: as attributes of the record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from otel_replay.otlp.attributes import attributes_under
 
 SPAN_SESSION_KEYS = (
     "session.id",
@@ -14,10 +23,10 @@ SPAN_SESSION_KEYS = (
     "traceloop.association.properties.session_id",
     "splunk.rumSessionId",
 )
-"""On a span or log record, in order of precedence."""
+"""On a span, span event, log record or scope, in order of precedence."""
 
 RESOURCE_SESSION_KEYS = ("session.id", "rum.sessionId", "splunk.rumSessionId", "browser.session.id")
-"""On a resource, asked when the span says nothing: browser SDKs make one resource per session."""
+"""On a resource, asked when nothing else says it: browser SDKs make one resource per session."""
 
 USER_KEYS = (
     "user.id",
@@ -30,28 +39,71 @@ USER_KEYS = (
 CONVERSATION_KEYS = ("gen_ai.conversation.id",)
 
 
-def _shortest(keys: Iterable[str]) -> tuple[bytes, ...]:
+SESSION_KEYS = frozenset(SPAN_SESSION_KEYS + RESOURCE_SESSION_KEYS)
+
+IDENTITY_KEYS = SESSION_KEYS.union(USER_KEYS)
+"""The keys that name a session or a user, in any place."""
+
+Attributes = Mapping[str, Any]
+
+
+def _markers(keys: Iterable[str]) -> tuple[bytes, ...]:
     """The keys without those that contain another one: finding the shorter finds the longer as well."""
-    distinct = sorted(set(keys), key=lambda key: (len(key), key))
     kept: list[str] = []
-    for key in distinct:
+    for key in sorted(set(keys), key=lambda one: (len(one), one)):
         if not any(shorter in key for shorter in kept):
             kept.append(key)
     return tuple(key.encode() for key in kept)
 
 
-SESSION_MARKERS: tuple[bytes, ...] = _shortest(SPAN_SESSION_KEYS + RESOURCE_SESSION_KEYS)
-"""A serialised span, log record or resource that holds none of these byte strings certainly names no session."""
+SESSION_MARKERS = _markers(SESSION_KEYS)
+"""A serialised span, log record, scope or resource that holds none of these byte strings certainly names no session."""
+
+USER_MARKERS = _markers(USER_KEYS)
+"""The same for users."""
 
 
-def session_id(span_attributes: Mapping[str, Any], resource_attributes: Mapping[str, Any]) -> str | None:
-    """The session a span or log record names, else the one its resource names."""
-    return _first_id(span_attributes, SPAN_SESSION_KEYS) or _first_id(resource_attributes, RESOURCE_SESSION_KEYS)
+class Identity(NamedTuple):
+    """The session and the user that one or more places name; empty: none."""
+
+    session_id: str = ""
+    user_id: str = ""
+
+    def or_else(self, other: Identity) -> Identity:
+        """What this one leaves open, as the next place has it."""
+        return Identity(self.session_id or other.session_id, self.user_id or other.user_id)
 
 
-def user_id(span_attributes: Mapping[str, Any], resource_attributes: Mapping[str, Any]) -> str | None:
-    """The user a span or log record names, else the one its resource names."""
-    return _first_id(span_attributes, USER_KEYS) or _first_id(resource_attributes, USER_KEYS)
+def identity(attributes: Attributes, session_keys: Iterable[str] = SPAN_SESSION_KEYS) -> Identity:
+    """What one place names: a span, span event, log record or scope, or with its own keys a resource."""
+    return Identity(_first_id(attributes, session_keys) or "", _first_id(attributes, USER_KEYS) or "")
+
+
+def resource_identity(attributes: Attributes) -> Identity:
+    """What a resource names."""
+    return identity(attributes, RESOURCE_SESSION_KEYS)
+
+
+def record_identity(record: Span | LogRecord, attributes: Attributes | None = None) -> Identity:
+    """What a span or log record names itself, a span by its events too.
+
+    ``attributes`` are the record's, for a caller that has decoded those under :data:`IDENTITY_KEYS` already.
+    """
+    named = identity(attributes_under(record.attributes, IDENTITY_KEYS) if attributes is None else attributes)
+    for event in record.events if isinstance(record, Span) else ():
+        named = named.or_else(identity(attributes_under(event.attributes, IDENTITY_KEYS)))
+    return named
+
+
+def scope_identity(scope: InstrumentationScope, resource: Resource) -> Identity:
+    """What the records of a scope are told by their surroundings."""
+    named = identity(attributes_under(scope.attributes, IDENTITY_KEYS))
+    return named.or_else(resource_identity(attributes_under(resource.attributes, IDENTITY_KEYS)))
+
+
+def session_of(record: Span | LogRecord, scope: InstrumentationScope, resource: Resource) -> str:
+    """The session of a span or log record in its surroundings; empty when nothing names one."""
+    return record_identity(record).session_id or scope_identity(scope, resource).session_id
 
 
 def conversation_id(attributes: Mapping[str, Any]) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from otel_replay.genai.dialect import Dialect, Keys
+from otel_replay.genai.dialect import Dialect, key_index
 from otel_replay.genai.messages import Message, tool_calls
 from otel_replay.genai.otel import OTEL
 from otel_replay.genai.providers import provider_name
@@ -30,8 +30,27 @@ from otel_replay.otlp.attributes import attribute_map
 DIALECTS: tuple[Dialect, ...] = (OTEL,)
 """In order of precedence: for each field the first table that finds something readable wins."""
 
-AI_MARKERS: tuple[bytes, ...] = tuple(dict.fromkeys(marker for dialect in DIALECTS for marker in dialect.markers))
-"""A serialised span that holds none of these byte strings is certainly no AI span."""
+_KEY_INDEX = key_index(DIALECTS)
+
+_CONTENT_FIELDS = {"finish_reasons", "system_instructions", "tool_arguments", "tool_result"}
+HEADLINE_KEYS = frozenset(
+    key for key, places in _KEY_INDEX.items() if not _CONTENT_FIELDS.issuperset(field for field, _ in places)
+)
+"""The attribute keys that :func:`interpret` looks at without content."""
+
+AI_NAMESPACES = tuple(dict.fromkeys(namespace for dialect in DIALECTS for namespace in dialect.namespaces))
+"""What the keys of AI telemetry begin with, in any dialect."""
+
+_KIND_FIELDS = ("operation", "tool_name", "tool_call_id", "request_model", "response_model")
+AI_MARKERS: tuple[bytes, ...] = tuple(
+    dict.fromkeys(key.encode() for dialect in DIALECTS for field in _KIND_FIELDS for key in getattr(dialect, field))
+)
+"""A serialised span that holds none of these byte strings is certainly no AI span: the keys that decide its kind."""
+
+_KINDS = {operation: kind for dialect in reversed(DIALECTS) for operation, kind in dialect.kinds.items()}
+_PARAMETERS = tuple((key, name) for dialect in DIALECTS for key, name in dialect.parameters.items())
+_INPUTS = tuple(source for dialect in DIALECTS for source in dialect.input_messages)
+_OUTPUTS = tuple(source for dialect in DIALECTS for source in dialect.output_messages)
 
 DETAILS_EVENT = "gen_ai.client.inference.operation.details"
 """The log event that carries the content of an inference whose span carries none; it names the span by its ids."""
@@ -67,53 +86,58 @@ def interpret(
     parameters are left None or empty: lists need none of them, and reading them is most of the cost.
     """
     own = attribute_map(span.attributes) if attributes is None else attributes
-    events = [(event.name, attribute_map(event.attributes)) for event in span.events]
-    reader = _Reader(SpanFacts({**(told_elsewhere or {}), **own}, events, scope_name))
+    if told_elsewhere:
+        own = {**told_elsewhere, **own}
+    reader = _Reader(own)
     kind = _kind(reader)
     if kind is None:
         return None
     headline = _headline(kind, reader)
-    return _with_content(headline, reader) if with_content else headline
+    if not with_content:
+        return headline
+    events = [(event.name, attribute_map(event.attributes)) for event in span.events]
+    return _with_content(headline, reader, SpanFacts(own, events, scope_name))
 
 
 class _Reader:
-    """Asks the dialects' tables in order, and collects why something could not be read."""
+    """Gives each field the first readable value by precedence, and collects why something could not be read."""
 
-    def __init__(self, facts: SpanFacts) -> None:
-        self.facts = facts
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        self._attributes = attributes
+        self._found: dict[str, list[tuple[int, str]]] = {}
         self.warnings: list[str] = []
+        for key, value in attributes.items():
+            places = _KEY_INDEX.get(key)
+            if places and (value or not is_empty(value)):
+                for field, rank in places:
+                    self._found.setdefault(field, []).append((rank, key))
 
-    def first(self, keys: Callable[[Dialect], Keys], convert: Callable[[Any], T]) -> T | None:
-        for dialect in DIALECTS:
-            for key in keys(dialect):
-                value = self.facts.attributes.get(key)
-                if is_empty(value):
-                    continue
-                try:
-                    return convert(value)
-                except UnreadableError as error:
-                    self._warn(key, str(error))
+    def first(self, field: str, convert: Callable[[Any], T]) -> T | None:
+        found = self._found.get(field)
+        for _, key in sorted(found) if found else ():
+            try:
+                return convert(self._attributes[key])
+            except UnreadableError as error:
+                self._warn(key, str(error))
         return None
 
-    def messages(self, sources: Callable[[Dialect], Sequence[MessageSource]]) -> list[Message] | None:
-        for dialect in DIALECTS:
-            for source in sources(dialect):
-                try:
-                    found = source.read(self.facts, partial(self._warn, source.name))
-                except UnreadableError as error:
-                    self._warn(source.name, str(error))
-                    continue
-                if found:
-                    return found
+    def messages(self, sources: Sequence[MessageSource], facts: SpanFacts) -> list[Message] | None:
+        for source in sources:
+            try:
+                found = source.read(facts, partial(self._warn, source.name))
+            except UnreadableError as error:
+                self._warn(source.name, str(error))
+                continue
+            if found:
+                return found
         return None
 
     def parameters(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for dialect in DIALECTS:
-            for key, name in dialect.parameters.items():
-                value = self.facts.attributes.get(key)
-                if not is_empty(value):
-                    found.setdefault(name, value)
+        for key, name in _PARAMETERS:
+            value = self._attributes.get(key)
+            if not is_empty(value):
+                found.setdefault(name, value)
         return found
 
     def _warn(self, where: str, reason: str) -> None:
@@ -123,45 +147,44 @@ class _Reader:
 
 def _kind(reader: _Reader) -> AiKind | None:
     """From the operation; without a known one a tool's name or call id, then a model, decides."""
-    operation = (reader.first(lambda d: d.operation, text) or "").lower()
-    for dialect in DIALECTS:
-        if operation in dialect.kinds:
-            return dialect.kinds[operation]
-    if reader.first(lambda d: d.tool_name + d.tool_call_id, text):
+    operation = (reader.first("operation", text) or "").lower()
+    if operation in _KINDS:
+        return _KINDS[operation]
+    if reader.first("tool_name", text) or reader.first("tool_call_id", text):
         return AiKind.TOOL
-    if reader.first(lambda d: d.request_model + d.response_model, text):
+    if reader.first("request_model", text) or reader.first("response_model", text):
         return AiKind.INTERACTION
     return None
 
 
 def _headline(kind: AiKind, reader: _Reader) -> Interaction:
     """What lists and statistics ask for."""
-    provider = reader.first(lambda d: d.provider, text)
+    provider = reader.first("provider", text)
     return Interaction(
         kind=kind,
-        operation=reader.first(lambda d: d.operation, text),
+        operation=reader.first("operation", text),
         provider=provider_name(provider) if provider else None,
-        request_model=reader.first(lambda d: d.request_model, text),
-        response_model=reader.first(lambda d: d.response_model, text),
-        response_id=reader.first(lambda d: d.response_id, text),
-        conversation_id=reader.first(lambda d: d.conversation_id, text),
-        agent=reader.first(lambda d: d.agent, text),
-        tool_name=reader.first(lambda d: d.tool_name, text),
-        tool_call_id=reader.first(lambda d: d.tool_call_id, text),
+        request_model=reader.first("request_model", text),
+        response_model=reader.first("response_model", text),
+        response_id=reader.first("response_id", text),
+        conversation_id=reader.first("conversation_id", text),
+        agent=reader.first("agent", text),
+        tool_name=reader.first("tool_name", text),
+        tool_call_id=reader.first("tool_call_id", text),
         usage=_usage(reader),
-        cost_usd=reader.first(lambda d: d.cost_usd, amount),
-        time_to_first_token_ns=reader.first(lambda d: d.seconds_to_first_token, seconds_as_ns),
+        cost_usd=reader.first("cost_usd", amount),
+        time_to_first_token_ns=reader.first("seconds_to_first_token", seconds_as_ns),
     )
 
 
-def _with_content(headline: Interaction, reader: _Reader) -> Interaction:
-    inputs = reader.messages(lambda d: d.input_messages)
-    outputs = reader.messages(lambda d: d.output_messages)
-    instructions = reader.first(lambda d: d.system_instructions, structured_or_text)
+def _with_content(headline: Interaction, reader: _Reader, facts: SpanFacts) -> Interaction:
+    inputs = reader.messages(_INPUTS, facts)
+    outputs = reader.messages(_OUTPUTS, facts)
+    instructions = reader.first("system_instructions", structured_or_text)
     return replace(
         headline,
-        tool_arguments=reader.first(lambda d: d.tool_arguments, structured_or_text),
-        tool_result=reader.first(lambda d: d.tool_result, structured_or_text),
+        tool_arguments=reader.first("tool_arguments", structured_or_text),
+        tool_result=reader.first("tool_result", structured_or_text),
         input_messages=inputs,
         output_messages=outputs,
         system_instructions=_system_parts(inputs) if instructions is None else instructions,
@@ -174,11 +197,11 @@ def _with_content(headline: Interaction, reader: _Reader) -> Interaction:
 
 def _usage(reader: _Reader) -> Usage:
     return Usage(
-        input=reader.first(lambda d: d.input_tokens, count),
-        output=reader.first(lambda d: d.output_tokens, count),
-        cache_read=reader.first(lambda d: d.cache_read_tokens, count),
-        cache_write=reader.first(lambda d: d.cache_write_tokens, count),
-        reasoning=reader.first(lambda d: d.reasoning_tokens, count),
+        input=reader.first("input_tokens", count),
+        output=reader.first("output_tokens", count),
+        cache_read=reader.first("cache_read_tokens", count),
+        cache_write=reader.first("cache_write_tokens", count),
+        reasoning=reader.first("reasoning_tokens", count),
     )
 
 
@@ -189,7 +212,7 @@ def _system_parts(messages: Sequence[Mapping[str, Any]] | None) -> list[Any] | N
 
 def _finish_reasons(reader: _Reader, outputs: Sequence[Mapping[str, Any]] | None) -> list[str] | None:
     """From the span, else from the messages, where older conventions put them."""
-    reasons = reader.first(lambda d: d.finish_reasons, texts)
+    reasons = reader.first("finish_reasons", texts)
     if not reasons:
         named = [one.get("finish_reason") for one in outputs or ()]
         reasons = [reason for reason in named if isinstance(reason, str) and reason]

@@ -46,7 +46,7 @@ _PARAMETERS = {
 
 OTEL = Dialect(
     name="otel",
-    markers=(b"gen_ai.",),
+    namespaces=("gen_ai.",),
     kinds=_KINDS,
     operation=("gen_ai.operation.name",),
     provider=("gen_ai.provider.name", "gen_ai.system"),

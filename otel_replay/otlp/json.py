@@ -17,7 +17,8 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import Signal
-from otel_replay.otlp.requests import RECORD_TYPES, REQUEST_TYPES, Rejection, groups, records, scopes, span_defect
+from otel_replay.otlp.requests import RECORD_TYPES, REQUEST_TYPES, Rejection, groups, records, scopes
+from otel_replay.otlp.spans import span_defect
 
 _ID_BYTES = {"traceId": 16, "spanId": 8, "parentSpanId": 8, "trace_id": 16, "span_id": 8, "parent_span_id": 8}
 MAX_REASON_CHARS = 300

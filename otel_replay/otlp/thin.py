@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto
@@ -91,6 +91,28 @@ def slices(body: bytes) -> Iterator[RecordSlice]:
                 yield RecordSlice(resource_group, scope_group, raw)
 
 
+class ScopeSlice(NamedTuple):
+    """A scope group: the encodings of its resource and scope, and how many records it has."""
+
+    resource: bytes
+    scope: bytes
+    size: int
+
+
+def scopes_of(request: Any) -> tuple[ScopeSlice, ...]:
+    """Every scope group of a canonical thin request, in order."""
+    return tuple(
+        ScopeSlice(_first(group.resource), _first(scope.scope), len(scope.records))
+        for group in request.resources
+        for scope in group.scopes
+    )
+
+
+def records_of(request: Any) -> list[bytes]:
+    """Every record of a thin request, in order."""
+    return [raw for group in request.resources for scope in group.scopes for raw in scope.records]
+
+
 def is_canonical(request: Any) -> bool:
     """Whether every group has at most one resource and one scope, so that a slice shows all there is of them."""
     return all(
@@ -101,6 +123,19 @@ def is_canonical(request: Any) -> bool:
 def select(body: bytes, keep: Callable[[RecordSlice], bool]) -> bytes:
     """The request with only the records that ``keep`` accepts, every kept byte as it came; groups left empty go."""
     return rebuild(piece for piece in slices(body) if keep(piece))
+
+
+def alone(piece: RecordSlice) -> bytes:
+    """A request of this one record."""
+    request = Request()
+    resource_group = request.resources.add(
+        resource=piece.resource_group.resource, schema_url=piece.resource_group.schema_url
+    )
+    resource_group.scopes.add(
+        scope=piece.scope_group.scope, schema_url=piece.scope_group.schema_url, records=[piece.raw]
+    )
+    encoded: bytes = request.SerializeToString()
+    return encoded
 
 
 def rebuild(pieces: Iterator[RecordSlice]) -> bytes:

@@ -10,14 +10,24 @@ from typing import Any, NamedTuple
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from otel_replay.errors import InvalidRequest, NotFound, StoreError
-from otel_replay.genai.identity import session_id as session_of
+from otel_replay.genai.identity import session_of
 from otel_replay.model import DEFAULT_PROJECT, DomEvent, Gap, Session, StoredLog, StoredSpan
 from otel_replay.otlp import json as otlp_json
-from otel_replay.otlp.attributes import attribute_map
 from otel_replay.query.recordings import MAX_PAGE_BYTES, RecordingPage, StreamRecording, read_recording
-from otel_replay.query.sessions import DEFAULT_LIMIT, check_limit, decode_cursor, in_range, page_dict
+from otel_replay.query.search import search_page_dict, wait_until_searchable
+from otel_replay.query.sessions import (
+    DEFAULT_LIMIT,
+    check_limit,
+    decode_cursor,
+    page_dict,
+    session_filter,
+    skipped,
+)
+from otel_replay.query.statistics import DEFAULT_GROUPS, interaction_filter, table_dict, wait_until_counted
+from otel_replay.query.traces import Attributes, span_filter, trace_page_dict
 from otel_replay.recording.streams import find_gaps
-from otel_replay.store.base import Reader, SessionFilter
+from otel_replay.recording.untrusted import storable
+from otel_replay.store.base import Reader
 from otel_replay.timeline import StreamView, Subject, Timeline, build_timeline
 
 AROUND_TRACE_NS = 10 * 10**9
@@ -81,15 +91,150 @@ class LocalReplay:
         user: str | None = None,
         feature: str | None = None,
         label: str | None = None,
+        service: str | None = None,
+        model: str | None = None,
+        state: str | None = None,
+        has_error: bool | None = None,
+        text: str | None = None,
+        since_unix_nano: int | None = None,
+        until_unix_nano: int | None = None,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+        page: int | None = None,
+    ) -> dict[str, Any]:
+        """A page of sessions, newest first: ``{"sessions": [...], "total", "total_at_least", "next_cursor"}``.
+
+        ``service``, ``model`` and ``has_error`` speak of a session's AI spans, ``text`` of what was said in them. Go on
+        with ``cursor``, the ``next_cursor`` of the page before, or by number with ``page``, from 1.
+        """
+        wanted = session_filter(
+            user=user,
+            feature=feature,
+            label=label,
+            service=service,
+            model=model,
+            state=state,
+            has_error=has_error,
+            text=text,
+            since_unix_nano=since_unix_nano,
+            until_unix_nano=until_unix_nano,
+        )
+        limit, after = check_limit(limit), decode_cursor(cursor)
+        skip = skipped(page, limit, cursor)
+        return page_dict(self._reader.sessions(self._project, wanted, limit=limit, after=after, skip=skip))
+
+    def stats(
+        self,
+        by: str = "model",
+        *,
+        session_id: str | None = None,
+        conversation_id: str | None = None,
+        user: str | None = None,
+        feature: str | None = None,
+        label: str | None = None,
+        service: str | None = None,
+        model: str | None = None,
+        since_unix_nano: int | None = None,
+        until_unix_nano: int | None = None,
+        limit: int = DEFAULT_GROUPS,
+        wait_ns: int = 0,
+    ) -> dict[str, Any]:
+        """What model calls cost, how long they took and how many failed, by ``model``, ``provider``, ``service``,
+        ``operation``, ``user``, ``feature``, ``variant`` or ``day``; the groups with the most calls first.
+
+        The document: :func:`otel_replay.query.statistics.table_dict`. Counting follows storing within moments;
+        ``wait_ns`` waits for that, up to 10 s.
+        """
+        wanted = interaction_filter(
+            session_id=session_id,
+            conversation_id=conversation_id,
+            user=user,
+            feature=feature,
+            label=label,
+            service=service,
+            model=model,
+            since_unix_nano=since_unix_nano,
+            until_unix_nano=until_unix_nano,
+        )
+        waiting = wait_until_counted(self._reader, wait_ns)
+        return table_dict(by, self._reader.statistics(self._project, by, wanted, limit=check_limit(limit)), waiting)
+
+    def search(
+        self,
+        text: str,
+        *,
+        session_id: str | None = None,
+        conversation_id: str | None = None,
+        user: str | None = None,
+        feature: str | None = None,
+        label: str | None = None,
+        service: str | None = None,
+        model: str | None = None,
+        since_unix_nano: int | None = None,
+        until_unix_nano: int | None = None,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+        wait_ns: int = 0,
+    ) -> dict[str, Any]:
+        """What was said in prompts, answers, tool calls and results, newest first; each text once, where it was said
+        first. Every word has to occur; ``"words in quotes"`` next to each other; ``refun*`` is the beginning of one.
+
+        The document: :func:`otel_replay.query.search.search_page_dict`. Texts are searchable within moments after they
+        are stored; ``wait_ns`` waits for that, up to 10 s.
+        """
+        wanted = interaction_filter(
+            session_id=session_id,
+            conversation_id=conversation_id,
+            user=user,
+            feature=feature,
+            label=label,
+            service=service,
+            model=model,
+            since_unix_nano=since_unix_nano,
+            until_unix_nano=until_unix_nano,
+        )
+        limit, after = check_limit(limit), decode_cursor(cursor)
+        waiting = wait_until_searchable(self._reader, wait_ns)
+        return search_page_dict(self._reader.search(self._project, text, wanted, limit=limit, after=after), waiting)
+
+    def traces(
+        self,
+        *,
+        service: str | None = None,
+        operation: str | None = None,
+        attributes: Attributes = (),
+        status: str | None = None,
+        min_duration_ns: int | None = None,
+        max_duration_ns: int | None = None,
         since_unix_nano: int | None = None,
         until_unix_nano: int | None = None,
         limit: int = DEFAULT_LIMIT,
         cursor: str | None = None,
     ) -> dict[str, Any]:
-        """A page of sessions, newest first: ``{"sessions": [...], "total", "total_at_least", "next_cursor"}``."""
-        wanted = SessionFilter(user, feature, label, in_range(since_unix_nano), in_range(until_unix_nano))
+        """Traces with a span that is all that was asked for, newest first: ``{"traces": [...], "next_cursor"}``.
+
+        ``attributes`` are ``{"http.route": "/cart", "n": 5}`` or ``["http.route=/cart", "n=5"]``.
+        """
+        wanted = span_filter(
+            service=service,
+            operation=operation,
+            attributes=attributes,
+            status=status,
+            min_duration_ns=min_duration_ns,
+            max_duration_ns=max_duration_ns,
+            since_unix_nano=since_unix_nano,
+            until_unix_nano=until_unix_nano,
+        )
         after = decode_cursor(cursor)
-        return page_dict(self._reader.sessions(self._project, wanted, limit=check_limit(limit), after=after))
+        return trace_page_dict(self._reader.search_traces(self._project, wanted, limit=check_limit(limit), after=after))
+
+    def services(self) -> list[str]:
+        """Names of the services that sent spans, sorted."""
+        return self._reader.services(self._project)
+
+    def operations(self, service: str) -> list[str]:
+        """Span names of a service, sorted."""
+        return self._reader.operations(self._project, storable(service))
 
     def has_session(self, session_id: str) -> bool:
         return self._reader.session(self._project, session_id) is not None
@@ -136,12 +281,8 @@ class LocalReplay:
 
     def _sessions_of(self, trace_id: str, spans: Sequence[StoredSpan], logs: Sequence[StoredLog]) -> list[Session]:
         """Every session with an edge to the trace: recorded ones, and those that its spans and logs name."""
-        named = {
-            session_of(attribute_map(one.span.attributes), attribute_map(one.resource.attributes)) for one in spans
-        }
-        named |= {
-            session_of(attribute_map(one.record.attributes), attribute_map(one.resource.attributes)) for one in logs
-        }
+        named = {session_of(one.span, one.scope, one.resource) for one in spans}
+        named |= {session_of(one.record, one.scope, one.resource) for one in logs}
         named |= {*self._reader.sessions_of_trace(self._project, trace_id)}
         found = [self._reader.session(self._project, session_id) for session_id in sorted(filter(None, named))]
         return [session for session in found if session]

@@ -11,6 +11,8 @@ import requests
 
 from otel_replay.errors import InvalidRequest, NotFound, ReplayError, RequestTooLarge, RetryableError, StoreUnavailable
 from otel_replay.query.recordings import StreamRecording
+from otel_replay.query.traces import Attributes, attribute_texts, duration_text, time_text
+from otel_replay.recording.untrusted import storable
 from otel_replay.timeline import Timeline
 from otel_replay.timeline.parse import gap_from_dict, timeline_from_dict
 
@@ -55,21 +57,136 @@ class RemoteReplay:
         user: str | None = None,
         feature: str | None = None,
         label: str | None = None,
+        service: str | None = None,
+        model: str | None = None,
+        state: str | None = None,
+        has_error: bool | None = None,
+        text: str | None = None,
+        since_unix_nano: int | None = None,
+        until_unix_nano: int | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        page: int | None = None,
+    ) -> dict[str, Any]:
+        parameters = {
+            "user": user,
+            "feature": feature,
+            "label": label,
+            "service": service,
+            "model": model,
+            "state": state,
+            "has_error": None if has_error is None else str(has_error).lower(),
+            "q": text,
+            "since": time_text(since_unix_nano),
+            "until": time_text(until_unix_nano),
+            "limit": limit,
+            "cursor": cursor,
+            "page": page,
+        }
+        return self._http.document("/api/v1/sessions", parameters)
+
+    def stats(
+        self,
+        by: str = "model",
+        *,
+        session_id: str | None = None,
+        conversation_id: str | None = None,
+        user: str | None = None,
+        feature: str | None = None,
+        label: str | None = None,
+        service: str | None = None,
+        model: str | None = None,
+        since_unix_nano: int | None = None,
+        until_unix_nano: int | None = None,
+        limit: int | None = None,
+        wait_ns: int = 0,
+    ) -> dict[str, Any]:
+        parameters = {
+            "by": by,
+            "session": session_id,
+            "conversation": conversation_id,
+            "user": user,
+            "feature": feature,
+            "label": label,
+            "service": service,
+            "model": model,
+            "since": time_text(since_unix_nano),
+            "until": time_text(until_unix_nano),
+            "limit": limit,
+            "wait": duration_text(wait_ns),
+        }
+        return self._http.document("/api/v1/stats", parameters)
+
+    def search(
+        self,
+        text: str,
+        *,
+        session_id: str | None = None,
+        conversation_id: str | None = None,
+        user: str | None = None,
+        feature: str | None = None,
+        label: str | None = None,
+        service: str | None = None,
+        model: str | None = None,
+        since_unix_nano: int | None = None,
+        until_unix_nano: int | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        wait_ns: int = 0,
+    ) -> dict[str, Any]:
+        parameters = {
+            "q": text,
+            "session": session_id,
+            "conversation": conversation_id,
+            "user": user,
+            "feature": feature,
+            "label": label,
+            "service": service,
+            "model": model,
+            "since": time_text(since_unix_nano),
+            "until": time_text(until_unix_nano),
+            "limit": limit,
+            "cursor": cursor,
+            "wait": duration_text(wait_ns),
+        }
+        return self._http.document("/api/v1/search", parameters)
+
+    def traces(
+        self,
+        *,
+        service: str | None = None,
+        operation: str | None = None,
+        attributes: Attributes = (),
+        status: str | None = None,
+        min_duration_ns: int | None = None,
+        max_duration_ns: int | None = None,
         since_unix_nano: int | None = None,
         until_unix_nano: int | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> dict[str, Any]:
         parameters = {
-            "user": user,
-            "feature": feature,
-            "label": label,
-            "since": since_unix_nano,
-            "until": until_unix_nano,
+            "service": service and storable(service),
+            "operation": operation and storable(operation),
+            "attr": attribute_texts(attributes),
+            "status": status,
+            "min_duration": duration_text(min_duration_ns),
+            "max_duration": duration_text(max_duration_ns),
+            "since": time_text(since_unix_nano),
+            "until": time_text(until_unix_nano),
             "limit": limit,
             "cursor": cursor,
         }
-        return self._http.document("/api/v1/sessions", parameters)
+        return self._http.document("/api/v1/traces", parameters)
+
+    def services(self) -> list[str]:
+        found: list[str] = self._http.document("/api/v1/services")["services"]
+        return found
+
+    def operations(self, service: str) -> list[str]:
+        path = f"/api/v1/services/{quote(storable(service), safe='')}/operations"
+        found: list[str] = self._http.document(path)["operations"]
+        return found
 
     def close(self) -> None:
         self._http.close()

@@ -9,10 +9,60 @@ from typing import Any
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import MAX_UNIX_NANO
 from otel_replay.recording.untrusted import storable
-from otel_replay.store.base import SessionPage, SessionSummary
+from otel_replay.store.base import COUNTED_SESSIONS, SessionFilter, SessionPage, SessionSummary
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
+
+STATES = ("active", "paused", "ended")
+
+
+def session_filter(
+    *,
+    user: str | None = None,
+    feature: str | None = None,
+    label: str | None = None,
+    service: str | None = None,
+    model: str | None = None,
+    state: str | None = None,
+    has_error: bool | None = None,
+    text: str | None = None,
+    since_unix_nano: int | None = None,
+    until_unix_nano: int | None = None,
+) -> SessionFilter:
+    """What to list; an empty text asks for nothing in particular, like None."""
+    if state and state not in STATES:
+        raise InvalidRequest(f"state {state[:40]!r} is not one", hint=f"ask for {', '.join(STATES)}")
+    return SessionFilter(
+        user=text_or_none(user),
+        feature=text_or_none(feature),
+        label=text_or_none(label),
+        since_unix_nano=in_range(since_unix_nano),
+        until_unix_nano=in_range(until_unix_nano),
+        service=text_or_none(service),
+        model=text_or_none(model),
+        state=state or None,
+        has_error=has_error,
+        text=text_or_none(text),
+    )
+
+
+def text_or_none(text: str | None) -> str | None:
+    """A text to look for, as far as one can be stored."""
+    return storable(text) if text else None
+
+
+def skipped(page: int | None, limit: int, cursor: str | None) -> int:
+    """How many sessions stand before a page, counted from 1; pages by number end where counting does."""
+    if page is None:
+        return 0
+    if cursor:
+        raise InvalidRequest("page and cursor are two ways to go on", hint="give one of them")
+    if page < 1 or page * limit > COUNTED_SESSIONS:
+        raise InvalidRequest(
+            f"page is {str(page)[:40]}", hint=f"1 to {COUNTED_SESSIONS // limit}; cursors reach further"
+        )
+    return (page - 1) * limit
 
 
 def session_dict(summary: SessionSummary) -> dict[str, Any]:
@@ -44,7 +94,7 @@ def page_dict(page: SessionPage) -> dict[str, Any]:
     return {
         "sessions": [session_dict(summary) for summary in page.sessions],
         "total": page.total,
-        "total_at_least": False,
+        "total_at_least": page.total_at_least,
         "next_cursor": encode_cursor(page.next_position),
     }
 

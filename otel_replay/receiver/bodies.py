@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 
 import zstandard
+from isal import isal_zlib
 from starlette.requests import Request
 
 from otel_replay.errors import InvalidRequest, RequestTooLarge, UnsupportedRequest
+from otel_replay.receiver.in_flight import Hold
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """OTLP 1.11 recommends this limit, before and after decompression."""
@@ -20,14 +21,21 @@ ZSTD_STEP_BYTES = 256
 """Four bytes of zstd can say 128 KiB of one byte: a step yields 8 MiB at most before the limit is looked at."""
 
 
-async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The whole body, decompressed. Raises :class:`RequestTooLarge` as soon as the limit is passed."""
-    body = bytearray()
+async def read_body(request: Request, hold: Hold, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The whole body as it was sent, counted in ``hold`` as it comes.
+
+    Raises :class:`RequestTooLarge` or :class:`Overloaded` as soon as a limit is passed, and Starlette's
+    ``ClientDisconnect`` where the sender goes away.
+    """
+    parts: list[bytes] = []
+    left = limit
     async for part in request.stream():
-        body += part
-        if len(body) > limit:
+        left -= len(part)
+        if left < 0:
             raise _too_large("body", limit)
-    return decompress(bytes(body), request.headers.get("content-encoding", "identity"), limit)
+        hold.add(len(part))
+        parts.append(part)
+    return b"".join(parts)
 
 
 def decompress(data: bytes, encoding: str, limit: int = MAX_BODY_BYTES) -> bytes:
@@ -48,10 +56,10 @@ def _gunzip(data: bytes, limit: int) -> bytes:
         members += 1
         if members > MAX_GZIP_MEMBERS:
             raise InvalidRequest(f"the gzip body has over {MAX_GZIP_MEMBERS} members", hint="compress it in one go")
-        decoder = zlib.decompressobj(wbits=31)
+        decoder = isal_zlib.decompressobj(wbits=31)
         try:
             output += decoder.decompress(data, limit + 1 - len(output))
-        except zlib.error as error:
+        except isal_zlib.error as error:  # type: ignore[misc]  # its stub declares a value
             raise InvalidRequest(f"the gzip body is broken: {error}") from error
         if len(output) > limit or decoder.unconsumed_tail:
             raise _too_large("decompressed body", limit)

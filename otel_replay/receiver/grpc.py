@@ -5,9 +5,8 @@ grpcio's synchronous server with raw-bytes handlers serves 1.4-1.6 million spans
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn, TypeVar
 
 import grpc
 
@@ -18,9 +17,11 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
 from otel_replay.model import DEFAULT_PROJECT, Signal, Source
 from otel_replay.receiver.handler import Handler, Sender
-from otel_replay.receiver.status import answer, explain, trailing_metadata
+from otel_replay.receiver.in_flight import InFlight
+from otel_replay.receiver.measures import GRPC, Measures
+from otel_replay.receiver.status import answer, explain, note, trailing_metadata
 
-logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 SERVICES = {
     trace_service_pb2.DESCRIPTOR.services_by_name["TraceService"].full_name: Signal.TRACES,
@@ -31,20 +32,43 @@ SERVICES = {
 GRPC_SENDER = Sender(DEFAULT_PROJECT, Source.SERVER)
 
 
-def otlp_handlers(handler: Handler) -> tuple[grpc.GenericRpcHandler, ...]:
-    """A generic handler for each OTLP service."""
+class GrpcReceiver:
+    """What every ingest RPC goes through: counted while in flight, errors answered by the one table."""
 
-    def service(name: str, signal: Signal) -> grpc.GenericRpcHandler:
+    def __init__(self, handler: Handler, in_flight: InFlight, measures: Measures) -> None:
+        self.handler = handler
+        self._in_flight = in_flight
+        self._measures = measures
+
+    def otlp_handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
+        """A generic handler for each OTLP service."""
+        return tuple(self._service(name, signal) for name, signal in SERVICES.items())
+
+    def run(self, route: str, size: int, call: Callable[[], T], context: grpc.ServicerContext) -> T:
+        """Runs ``call`` for one message of ``size`` bytes; an error ends the RPC with its row of the table."""
+        try:
+            with self._in_flight.request() as hold:
+                hold.add(size)
+                result = call()
+        except Exception as error:  # noqa: BLE001 - the one table answers for every error
+            self._measures.answered(GRPC, route, answer(error).grpc_code.name, size)
+            abort(error, context)
+        self._measures.answered(GRPC, route, "OK", size)
+        return result
+
+    def _service(self, name: str, signal: Signal) -> grpc.GenericRpcHandler:
+        route = signal.name.lower()
+
         def export(body: bytes, context: grpc.ServicerContext) -> bytes:
-            with_status = guarded(lambda: handler.export(signal, body, GRPC_SENDER).SerializeToString(), context)
-            return bytes(with_status)
+            def stored() -> bytes:
+                return self.handler.export(signal, body, GRPC_SENDER).SerializeToString()
+
+            return self.run(route, len(body), stored, context)
 
         return grpc.method_handlers_generic_handler(name, {"Export": grpc.unary_unary_rpc_method_handler(export)})
 
-    return tuple(service(name, signal) for name, signal in SERVICES.items())
 
-
-def guarded(call: Callable[[], Any], context: grpc.ServicerContext) -> Any:
+def guarded(call: Callable[[], T], context: grpc.ServicerContext) -> T:
     """Runs ``call``; an error ends the RPC with its row of the table."""
     try:
         return call()
@@ -54,9 +78,7 @@ def guarded(call: Callable[[], Any], context: grpc.ServicerContext) -> Any:
 
 def abort(error: Exception, context: grpc.ServicerContext) -> NoReturn:
     """Ends the RPC as the table says; what nobody foresaw is logged in full."""
-    told = answer(error)
-    if told.retryable:
-        logger.error("%s: %s", told.grpc_code.name, error, exc_info=error)
+    note(error)
     context.set_trailing_metadata(trailing_metadata(error))
-    context.abort(told.grpc_code, explain(error))
+    context.abort(answer(error).grpc_code, explain(error))
     raise AssertionError("abort raises")

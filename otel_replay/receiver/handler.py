@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import replace
+from typing import NamedTuple, Protocol
 
 import xxhash
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsPartialSuccess, ExportLogsServiceResponse
@@ -20,8 +21,8 @@ from otel_replay.model import Signal, Source
 from otel_replay.otlp import json as otlp_json
 from otel_replay.otlp.requests import AcceptedRequest, Rejection, accept
 from otel_replay.receiver.prepare import Origin, prepare, prepare_chunk
-from otel_replay.recording.events import chunk_from_upload
-from otel_replay.store.base import ChunkReceipt, Store
+from otel_replay.recording.events import Document, chunk_from_upload
+from otel_replay.store.base import ChunkReceipt, Receipt, Write
 
 ExportResponse = ExportTraceServiceResponse | ExportLogsServiceResponse | ExportMetricsServiceResponse
 
@@ -37,16 +38,32 @@ class Sender(NamedTuple):
     key_id: int = 0
 
 
+class Commits(Protocol):
+    """All that the handler needs of a store."""
+
+    def commit(self, write: Write) -> Receipt:
+        """As :meth:`otel_replay.store.base.Store.commit`."""
+
+
 class Handler:
     """Takes requests and chunks; returns when they are on disk.
 
     ``clock`` gives Unix nanoseconds, ``chunks_arrived`` is called after each commit that may hold pieces of recordings.
+    ``redact`` takes out of a valid OTLP protobuf request what must not be kept, and gives a valid request: nothing of
+    the original reaches the store then, neither its digest nor the records that were rejected.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], int], chunks_arrived: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Commits,
+        clock: Callable[[], int],
+        chunks_arrived: Callable[[], None],
+        redact: Callable[[Signal, bytes], bytes] | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._chunks_arrived = chunks_arrived
+        self._redact = redact
 
     def export(self, signal: Signal, body: bytes, sender: Sender) -> ExportResponse:
         """Stores an OTLP protobuf request. Raises :class:`PermanentError` or :class:`RetryableError`."""
@@ -56,10 +73,12 @@ class Handler:
         """The same for OTLP/JSON."""
         encoded, rejections = otlp_json.decode(signal, body)
         accepted = accept(signal, encoded)
-        all_rejections = (*rejections, *accepted.rejections)
-        return self._commit(AcceptedRequest(signal, accepted.body, accepted.message, all_rejections), body, sender)
+        return self._commit(replace(accepted, rejections=(*rejections, *accepted.rejections)), body, sender)
 
     def _commit(self, accepted: AcceptedRequest, received: bytes, sender: Sender) -> ExportResponse:
+        if self._redact:
+            accepted = _redacted(accepted, self._redact)
+            received = accepted.body
         write = prepare(accepted, self._origin(sender), _digest(accepted.signal, received))
         if write.body or write.chunks or write.quarantined:
             self._store.commit(write)
@@ -74,7 +93,7 @@ class Handler:
         session_id: str,
         stream_id: str,
         seq: int | None,
-        payload: bytes,
+        payload: bytes | Document,
         sent_at_unix_nano: int | None,
         sender: Sender,
     ) -> ChunkReceipt:
@@ -95,6 +114,13 @@ class Handler:
 
     def _origin(self, sender: Sender) -> Origin:
         return Origin(sender.project, sender.source, self._clock(), sender.key_id)
+
+
+def _redacted(accepted: AcceptedRequest, redact: Callable[[Signal, bytes], bytes]) -> AcceptedRequest:
+    """What is left of a request; of rejected records, which nothing can be taken out of, only the reason."""
+    left = accept(accepted.signal, redact(accepted.signal, accepted.body))
+    rejections = (*accepted.rejections, *left.rejections)
+    return replace(left, rejections=tuple(replace(one, raw=b"") for one in rejections))
 
 
 def _digest(signal: Signal, body: bytes) -> bytes:

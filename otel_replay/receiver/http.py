@@ -1,32 +1,36 @@
-"""OTLP over HTTP, and uploads of recordings: protobuf and JSON in, answers in the request's own encoding."""
+"""OTLP over HTTP, and uploads of recordings: protobuf and JSON in, answers in the request's own encoding.
+
+Each route is a small ASGI application under uvicorn. Measured with nothing behind it, on one core: 60 us a request of
+10 spans and 0.20 ms one of 512, against 166 us and 0.42 ms through Starlette's router and layers, and 135 us and
+0.33 ms of grpcio's synchronous server. So :class:`Shortcut` leads past router and layers what these would only hand on.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import logging
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any
+from concurrent.futures import Executor
 
-import anyio
 from google.protobuf.message import Message
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from otel_replay.errors import Forbidden
 from otel_replay.model import DEFAULT_PROJECT, Signal, Source
 from otel_replay.otlp import json as otlp_json
-from otel_replay.receiver.bodies import media_type, read_body, unsupported_media_type
+from otel_replay.receiver.bodies import MAX_BODY_BYTES, decompress, media_type, read_body, unsupported_media_type
 from otel_replay.receiver.handler import Handler, Sender
+from otel_replay.receiver.in_flight import Hold, InFlight
+from otel_replay.receiver.measures import HTTP, Measures
 from otel_replay.receiver.recordings import upload_facts
-from otel_replay.receiver.status import RETRY_SECONDS, answer, explain, rpc_status
-
-logger = logging.getLogger(__name__)
+from otel_replay.receiver.status import RETRY_SECONDS, answer, explain, note, rpc_status
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 PATHS = {
@@ -36,7 +40,8 @@ PATHS = {
     "/v1/rumotlp": Signal.TRACES,
     "/v1/rumreplay": Signal.LOGS,
 }
-INGEST_THREADS = 32
+UPLOADS = ("/api/v1/sessions/", "/events")
+"""What stands before and after the session id."""
 
 
 class _AnyConvertor(StringConvertor):
@@ -48,76 +53,172 @@ class _AnyConvertor(StringConvertor):
 register_url_convertor("any", _AnyConvertor())
 
 
+class IngestRoute:
+    """One route as an ASGI application: reads the body within bounds, works on a thread, answers."""
+
+    name: str
+
+    def __init__(self, receiver: HttpReceiver) -> None:
+        self.receiver = receiver
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        size = 0
+        with self.receiver.in_flight.request() as hold:
+            try:
+                self._check_origin(request)
+                self.check(request)
+                body = await read_body(request, hold, MAX_BODY_BYTES)
+                size = len(body)
+                loop = asyncio.get_running_loop()
+                response = await loop.run_in_executor(self.receiver.threads, self._work, request, body, hold)
+            except ClientDisconnect:
+                return  # nobody is there to be answered
+            except Exception as error:  # noqa: BLE001 - the one table answers for every error
+                response = self.failed(request, error)
+        self.receiver.measures.answered(HTTP, self.name, str(response.status_code), size)
+        await response(scope, receive, send)
+
+    def check(self, request: Request) -> None:
+        """Raises for what can be refused before its body is read."""
+
+    def work(self, request: Request, body: bytes) -> Response:
+        """The answer once all is on disk. Runs on a thread, and raises what :meth:`failed` tells the client."""
+        raise NotImplementedError
+
+    def failed(self, request: Request, error: Exception) -> Response:
+        """The answer to an error, as this route words them."""
+        raise NotImplementedError
+
+    def _check_origin(self, request: Request) -> None:
+        """CORS alone keeps a page of another origin from reading the answer, not from sending text/plain."""
+        origin = request.headers.get("origin")
+        if origin is None or self.receiver.origins.fullmatch(origin):
+            return
+        if origin != f"{request.url.scheme}://{request.headers.get('host', '')}":
+            raise Forbidden(f"origin {origin[:200]!r} may not send here", hint="allow it with --browser-origins")
+
+    def _work(self, request: Request, body: bytes, hold: Hold) -> Response:
+        encoding = request.headers.get("content-encoding")
+        if encoding is not None:
+            body = decompress(body, encoding, MAX_BODY_BYTES)
+            hold.add(len(body))
+        return self.work(request, body)
+
+
+class _Export(IngestRoute):
+    """OTLP of one signal."""
+
+    def __init__(self, receiver: HttpReceiver, signal: Signal) -> None:
+        super().__init__(receiver)
+        self.name = signal.name.lower()
+        self._signal = signal
+
+    def check(self, request: Request) -> None:
+        if media_type(request) not in (PROTOBUF, *_AS_JSON):
+            raise unsupported_media_type(media_type(request), f"{PROTOBUF} or {JSON}")
+
+    def work(self, request: Request, body: bytes) -> Response:
+        kind, handler = _kind(request), self.receiver.handler
+        export = handler.export_json if kind == JSON else handler.export
+        return _encoded(export(self._signal, body, sender(request)), kind)
+
+    def failed(self, request: Request, error: Exception) -> Response:
+        """``google.rpc.Status`` in the request's encoding (OTLP/HTTP, "Failures")."""
+        note(error)
+        return _encoded(rpc_status(error), _kind(request), answer(error).http_status, _retry_headers(error))
+
+
+class _Upload(IngestRoute):
+    """Chunks of recordings."""
+
+    name = "chunks"
+
+    def work(self, request: Request, body: bytes) -> Response:
+        before, after = UPLOADS
+        session_id = request.scope["path"][len(before) : -len(after)]
+        facts = upload_facts(session_id, request.headers, body)
+        receipt = self.receiver.handler.upload(*facts, sender(request))
+        told = {"session_id": session_id, "stream_id": facts.stream_id, **receipt._asdict()}
+        return Response(json.dumps(told), headers={"content-type": JSON})
+
+    def failed(self, request: Request, error: Exception) -> Response:
+        return problem(error)
+
+
 class HttpReceiver:
     """The ingest routes. ``origins`` is a regular expression of the web origins that may send from a browser."""
 
-    def __init__(self, handler: Handler, origins: str) -> None:
-        self._handler = handler
-        self._origins = re.compile(origins)
-        self._threads = anyio.CapacityLimiter(INGEST_THREADS)
-        self._cors = Middleware(
+    def __init__(
+        self, handler: Handler, origins: str, threads: Executor, in_flight: InFlight, measures: Measures
+    ) -> None:
+        self.handler = handler
+        self.origins = re.compile(origins)
+        self.threads = threads
+        self.in_flight = in_flight
+        self.measures = measures
+        # With a slash at the end too: OTLP clients do not follow redirects with their data.
+        self._exports = {path + end: _Export(self, signal) for path, signal in PATHS.items() for end in ("", "/")}
+        self._upload = _Upload(self)
+
+    def routes(self) -> list[Route]:
+        before, after = UPLOADS
+        apps = {**self._exports, f"{before}{{session_id:any}}{after}": self._upload}
+        cors = Middleware(
             CORSMiddleware,
-            allow_origin_regex=origins,
+            allow_origin_regex=self.origins.pattern,
             allow_methods=["POST"],
             allow_headers=["*"],
             expose_headers=["Retry-After"],
             max_age=7200,  # Chromium's own default is 5 s, and at unload only the preflight would arrive
         )
-
-    def routes(self) -> list[Route]:
-        # With a slash at the end too: OTLP clients do not follow redirects with their data.
-        otlp = [self._route(path + end, self._export(signal)) for path, signal in PATHS.items() for end in ("", "/")]
-        return [*otlp, self._route("/api/v1/sessions/{session_id:any}/events", self._upload)]
-
-    def _route(self, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
         # OPTIONS belongs to the route so that the CORS layer inside it sees the preflight.
-        return Route(path, endpoint, methods=["POST", "OPTIONS"], middleware=[self._cors])
+        return [Route(path, app, methods=["POST", "OPTIONS"], middleware=[cors]) for path, app in apps.items()]
 
-    def _export(self, signal: Signal) -> Callable[[Request], Awaitable[Response]]:
-        async def export(request: Request) -> Response:
-            kind = JSON if media_type(request) in (JSON, "text/plain") else PROTOBUF
-            try:
-                result = await self._export_body(signal, request, kind)
-            except Exception as error:  # noqa: BLE001 - the one table answers for every error
-                return _otlp_error(error, kind)
-            return _encoded(result, kind)
+    def app_for(self, path: str) -> IngestRoute | None:
+        """The route that serves a path, as the router would find it."""
+        before, after = UPLOADS
+        if path.startswith(before) and path.endswith(after) and len(path) > len(before) + len(after):
+            return self._upload
+        return self._exports.get(path)
 
-        return export
 
-    async def _export_body(self, signal: Signal, request: Request, kind: str) -> Message:
-        self._check_origin(request)
-        # Beacons of browsers can only send text/plain.
-        if media_type(request) not in (PROTOBUF, JSON, "text/plain"):
-            raise unsupported_media_type(media_type(request), f"{PROTOBUF} or {JSON}")
-        body = await read_body(request)
-        export = self._handler.export_json if kind == JSON else self._handler.export
-        result: Message = await self._in_thread(export, signal, body, sender(request))
-        return result
+class Shortcut:
+    """Takes ingest past the router and its layers where these would do nothing; the rest goes to ``app``.
 
-    async def _upload(self, request: Request) -> Response:
-        try:
-            self._check_origin(request)
-            body = await read_body(request)
-            facts = upload_facts(request, body)
-            receipt = await self._in_thread(self._handler.upload, *facts, sender(request))
-        except Exception as error:  # noqa: BLE001 - the one table answers for every error
-            return problem(error)
-        return _json({"session_id": facts.session_id, "stream_id": facts.stream_id, **receipt._asdict()}, 200)
+    That is a POST to an ingest route by no browser (no ``Origin``: CORS has nothing to say) with one ``Host`` header
+    out of ``hosts`` (None: any).
+    """
 
-    def _check_origin(self, request: Request) -> None:
-        """CORS alone keeps a page of another origin from reading the answer, not from sending text/plain."""
-        origin = request.headers.get("origin")
-        same = f"{request.url.scheme}://{request.headers.get('host', '')}"
-        if origin is not None and origin != same and not self._origins.fullmatch(origin):
-            raise Forbidden(f"origin {origin[:200]!r} may not send here", hint="allow it with --browser-origins")
+    def __init__(self, app: ASGIApp, receiver: HttpReceiver, hosts: frozenset[bytes] | None) -> None:
+        self._app = app
+        self._receiver = receiver
+        self._hosts = hosts
 
-    async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        return await anyio.to_thread.run_sync(call, *arguments, limiter=self._threads)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        plain = scope["type"] == "http" and scope["method"] == "POST" and self._is_plain(scope["headers"])
+        app = self._receiver.app_for(scope["path"]) if plain else None
+        await (app or self._app)(scope, receive, send)
+
+    def _is_plain(self, headers: list[tuple[bytes, bytes]]) -> bool:
+        hosts = [value for name, value in headers if name == b"host"]
+        served = self._hosts is None or (len(hosts) == 1 and hosts[0] in self._hosts)
+        return served and not any(name == b"origin" for name, _ in headers)
 
 
 def sender(request: Request) -> Sender:
     """A request with an Origin comes from a browser."""
-    return Sender(DEFAULT_PROJECT, Source.BROWSER if "origin" in request.headers else Source.SERVER)
+    return _BROWSER if "origin" in request.headers else _SERVER
+
+
+_BROWSER = Sender(DEFAULT_PROJECT, Source.BROWSER)
+_SERVER = Sender(DEFAULT_PROJECT, Source.SERVER)
+_AS_JSON = (JSON, "text/plain")
+"""Beacons of browsers can only send text/plain."""
+
+
+def _kind(request: Request) -> str:
+    return JSON if media_type(request) in _AS_JSON else PROTOBUF
 
 
 def _encoded(message: Message, kind: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -126,13 +227,9 @@ def _encoded(message: Message, kind: str, status: int = 200, headers: dict[str, 
     return Response(body, status, {"content-type": kind, **(headers or {})})
 
 
-def _otlp_error(error: Exception, kind: str) -> Response:
-    """``google.rpc.Status`` in the request's encoding (OTLP/HTTP, "Failures")."""
-    return _encoded(rpc_status(error), kind, answer(error).http_status, _retry_headers(error))
-
-
 def problem(error: Exception) -> Response:
     """``application/problem+json`` (RFC 9457)."""
+    note(error)
     told = answer(error)
     document = {"type": "about:blank", "title": _TITLES[told.http_status], "status": told.http_status}
     return Response(
@@ -161,11 +258,4 @@ _TITLES = {
 
 
 def _retry_headers(error: Exception) -> dict[str, str]:
-    if not answer(error).retryable:
-        return {}
-    logger.error("answered 503: %s", error, exc_info=error)
-    return {"retry-after": str(RETRY_SECONDS)}
-
-
-def _json(document: Any, status: int) -> Response:
-    return Response(json.dumps(document), status, {"content-type": JSON})
+    return {"retry-after": str(RETRY_SECONDS)} if answer(error).retryable else {}

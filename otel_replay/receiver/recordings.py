@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import grpc
-import orjson
-from starlette.requests import Request
 
 from otel_replay._pb.v1 import replay_pb2
 from otel_replay.errors import InvalidRequest
-from otel_replay.receiver.grpc import GRPC_SENDER, abort, guarded
-from otel_replay.receiver.handler import Handler
-from otel_replay.recording.events import ms_to_unix_nano
+from otel_replay.receiver.grpc import GRPC_SENDER, GrpcReceiver
+from otel_replay.recording.events import Document, ms_to_unix_nano
 from otel_replay.store.base import ChunkReceipt
 
 DEFAULT_STREAM = "main"
@@ -27,20 +23,23 @@ class UploadFacts(NamedTuple):
     session_id: str
     stream_id: str
     seq: int | None
-    payload: bytes
+    payload: bytes | Document
     sent_at_unix_nano: int | None
 
 
-def upload_facts(request: Request, body: bytes) -> UploadFacts:
-    """Reads ``stream_id``, ``seq`` and ``sent_at`` from headers, or from an object body; headers win."""
-    told = _told_in_body(body)
-    headers = request.headers
+def upload_facts(session_id: str, headers: Mapping[str, str], body: bytes) -> UploadFacts:
+    """Reads ``stream_id``, ``seq`` and ``sent_at`` from headers, or from an object body; headers win.
+
+    A body that is an object is parsed here, and handed on parsed.
+    """
+    payload = _parsed(body) if body.lstrip()[:1] == b"{" else body
+    told: dict[str, Any] = payload.value if isinstance(payload, Document) else {}
     sent_at = headers.get("x-otel-replay-sent-at", told.get("sent_at"))
     return UploadFacts(
-        session_id=request.path_params["session_id"],
+        session_id=session_id,
         stream_id=str(headers.get("x-otel-replay-stream", told.get("stream_id") or DEFAULT_STREAM)),
         seq=_integer("seq", headers.get("x-otel-replay-seq", told.get("seq"))),
-        payload=body,
+        payload=payload,
         sent_at_unix_nano=_sent_at(_integer("sent_at", sent_at)),
     )
 
@@ -55,21 +54,11 @@ def _in_range(sent_at_unix_nano: int) -> int:
     return sent_at_unix_nano
 
 
-def _told_in_body(body: bytes) -> dict[str, Any]:
-    if body.lstrip()[:1] != b"{":
-        return {}
+def _parsed(body: bytes) -> bytes | Document:
     try:
-        document = _load(body)
-    except (ValueError, RecursionError):
-        return {}  # whether it is JSON at all is the handler's question
-    return {name: document.get(name) for name in ("stream_id", "seq", "sent_at")}
-
-
-def _load(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:  # lone surrogates, which rrweb may send and the standard library reads
-        return json.loads(body)
+        return Document(body)
+    except InvalidRequest:
+        return body  # whether it is JSON at all is the handler's question
 
 
 def _integer(name: str, value: Any) -> int | None:
@@ -83,13 +72,13 @@ def _integer(name: str, value: Any) -> int | None:
 class UploadRpcs:
     """``UploadChunk`` and ``UploadChunks`` of ReplayService."""
 
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
+    def __init__(self, receiver: GrpcReceiver) -> None:
+        self._receiver = receiver
 
     def upload_chunk(
         self, request: replay_pb2.UploadChunkRequest, context: grpc.ServicerContext
     ) -> replay_pb2.UploadChunkResponse:
-        receipt = guarded(lambda: self._store(request), context)
+        receipt = self._store(request, context)
         return replay_pb2.UploadChunkResponse(seq=receipt.seq, duplicate=receipt.duplicate)
 
     def upload_chunks(
@@ -97,20 +86,20 @@ class UploadRpcs:
     ) -> replay_pb2.UploadChunksResponse:
         totals = replay_pb2.UploadChunksResponse()
         for request in requests:
-            try:
-                receipt = self._store(request)
-            except Exception as error:  # noqa: BLE001 - the one table answers for every error
-                abort(error, context)
+            receipt = self._store(request, context)
             totals.stored += not receipt.duplicate
             totals.duplicates += receipt.duplicate
         return totals
 
-    def _store(self, request: replay_pb2.UploadChunkRequest) -> ChunkReceipt:
-        return self._handler.upload(
-            request.session_id,
-            request.stream_id or DEFAULT_STREAM,
-            request.seq if request.HasField("seq") else None,
-            request.events_json,
-            _in_range(request.sent_at_unix_nano) if request.HasField("sent_at_unix_nano") else None,
-            GRPC_SENDER,
-        )
+    def _store(self, request: replay_pb2.UploadChunkRequest, context: grpc.ServicerContext) -> ChunkReceipt:
+        def stored() -> ChunkReceipt:
+            return self._receiver.handler.upload(
+                request.session_id,
+                request.stream_id or DEFAULT_STREAM,
+                request.seq if request.HasField("seq") else None,
+                request.events_json,
+                _in_range(request.sent_at_unix_nano) if request.HasField("sent_at_unix_nano") else None,
+                GRPC_SENDER,
+            )
+
+        return self._receiver.run("chunks", len(request.events_json), stored, context)

@@ -6,6 +6,7 @@ store is always retryable, and an error nobody foresaw is too (OTLP 1.11, "Failu
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
 import grpc
@@ -25,6 +26,8 @@ from otel_replay.errors import (
     StoreError,
     UnsupportedRequest,
 )
+
+logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1
 """Short on purpose: exporters drop their data when the delay is longer than what is left of their 10 s timeout."""
@@ -57,6 +60,12 @@ def answer(error: Exception) -> Answer:
         if kind in ANSWERS:
             return ANSWERS[kind]
     return _UNAVAILABLE
+
+
+def note(error: Exception) -> None:
+    """Logs what the operator has to see: what will be sent again, in full where nobody foresaw it."""
+    if answer(error).retryable:
+        logger.error("answered as unavailable: %s", error, exc_info=None if isinstance(error, ReplayError) else error)
 
 
 def explain(error: Exception) -> str:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from otel_replay.model import Chunk
 from otel_replay.recording.custom import custom_event
-from otel_replay.recording.events import EventType, parse_events
+from otel_replay.recording.events import EventType, raw_events
 from otel_replay.recording.nodes import mapping
 
 _MARKERS = (b"otel.session", b'"trace_id"', b'"traceId"')
@@ -20,12 +20,15 @@ class Announcements(NamedTuple):
 
 
 def announcements(chunk: Chunk) -> Announcements:
-    """Looks only into chunks that hold one of the markers; a slice of an event tells nothing."""
+    """Looks only into chunks that hold one of the markers; a slice of an event tells nothing.
+
+    The events of a chunk were checked when it was made.
+    """
     if chunk.slice_count > 1 or not any(marker in chunk.payload for marker in _MARKERS):
         return Announcements({}, frozenset())
     attributes: dict[str, Any] = {}
     trace_ids = set()
-    for event in parse_events(chunk.payload):
+    for event in raw_events(chunk.payload):
         if event["type"] != EventType.CUSTOM:
             continue
         draft = custom_event(mapping(event.get("data")))

@@ -30,6 +30,8 @@ MAX_DEPTH = 500
 
 MAX_ID_CHARS = 200
 _LONG_NUMBER = re.compile(rb"[:,\[ ]-?[0-9]{19}")
+_DIGITS = bytes(ord("1") if chr(byte) in "0123456789" else ord("0") for byte in range(256))
+_SIX_DIGITS = b"1" * 6
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -42,6 +44,19 @@ class EventType(IntEnum):
     META = 4
     CUSTOM = 5
     PLUGIN = 6
+
+
+class Document:
+    """A payload together with its JSON, for who has to look into it more than once.
+
+    Raises ``InvalidRequest`` where it is not JSON.
+    """
+
+    __slots__ = ("payload", "value")
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        self.value = _load(payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +72,7 @@ class ChunkSummary:
     has_full_snapshot: bool
 
 
-def parse_events(payload: bytes) -> list[Event]:
+def parse_events(payload: bytes | Document) -> list[Event]:
     """The events of a payload in the order sent, each with an integer ``type`` and a ``timestamp`` in range.
 
     ``payload`` is UTF-8 JSON: an array of events, an object with an ``events`` array, or one event.
@@ -66,17 +81,18 @@ def parse_events(payload: bytes) -> list[Event]:
     events = raw_events(payload)
     for position, event in enumerate(events):
         _check(event, f"events[{position}]")
-    _check_depth(events)
+    if not _is_shallow(events):
+        _check_depth(events)
     return events
 
 
-def raw_events(payload: bytes) -> list[Event]:
+def raw_events(payload: bytes | Document) -> list[Event]:
     """The events of a payload, JSON-equal to what was sent and in that order, their fields unchecked.
 
     Strings may hold lone surrogates, which JSON can escape and UTF-8 cannot hold: write them with ``json.dumps``.
     Raises ``InvalidRequest`` where the payload is not JSON or holds no events.
     """
-    document = _load(payload)
+    document = payload.value if isinstance(payload, Document) else _load(payload)
     if isinstance(document, dict):
         document = document.get("events", [document])
     if not isinstance(document, list):
@@ -116,7 +132,7 @@ def chunk_from_upload(
     session_id: str,
     stream_id: str,
     seq: int | None,
-    payload: bytes,
+    payload: bytes | Document,
     received_unix_nano: int,
     sent_at_unix_nano: int | None,
 ) -> Chunk:
@@ -138,7 +154,7 @@ def chunk_from_upload(
         session_id=session_id,
         stream_id=stream_id,
         seq=seq,
-        payload=payload,
+        payload=payload.payload if isinstance(payload, Document) else payload,
         received_unix_nano=received_unix_nano,
         start_unix_nano=summary.start_unix_nano,
         end_unix_nano=summary.end_unix_nano,
@@ -171,6 +187,15 @@ def _check(event: Any, where: str) -> None:
         )
 
 
+def _is_shallow(events: list[Event]) -> bool:
+    """Whether orjson can write the events, which it does not beyond 254 levels: ten times faster than looking."""
+    try:
+        orjson.dumps(events)
+    except orjson.JSONEncodeError:  # or lone surrogates, or integers over 64 bits
+        return False
+    return True
+
+
 def _check_depth(events: list[Event]) -> None:
     level: list[Any] = [events]
     for _ in range(MAX_DEPTH):
@@ -196,7 +221,7 @@ def _type_name(value: Any) -> str:
 
 def _load(payload: bytes) -> Any:
     """Any JSON document; orjson where it is exact, else the standard library (lone surrogates, 64-bit overflow)."""
-    if not _LONG_NUMBER.search(payload):
+    if not _may_overflow(payload):
         try:
             return orjson.loads(payload)
         except orjson.JSONDecodeError:
@@ -209,6 +234,14 @@ def _load(payload: bytes) -> Any:
         raise InvalidRequest("events: nested too deeply") from error
     except ValueError as error:
         raise InvalidRequest(f"events: not JSON: {error}") from error
+
+
+def _may_overflow(payload: bytes) -> bool:
+    """Whether an integer in it may have over 64 bits, which orjson would make a float.
+
+    A run of 19 digits has six in every third place: looking there first is 14 times faster than the expression.
+    """
+    return _SIX_DIGITS in payload[::3].translate(_DIGITS) and _LONG_NUMBER.search(payload) is not None
 
 
 def _not_a_number(name: str) -> NoReturn:

@@ -190,7 +190,7 @@ def additions(mutation: dict[str, Any]) -> Iterator[Addition]:
 def entries(source: Any, key: str) -> Iterable[dict[str, Any]]:
     """The objects in a list that should be there."""
     found = source.get(key) if isinstance(source, dict) else None
-    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else ()
+    return [entry for entry in found if isinstance(entry, dict)] if found and isinstance(found, list) else ()
 
 
 def as_id(value: Any) -> int | None:

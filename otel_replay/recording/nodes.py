@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_ATTRIBUTE_CHARS = 200
 KEPT_ATTRIBUTES = ("id", "class", "type", "role", "aria-label", "title", "alt", "placeholder")
@@ -33,6 +33,15 @@ class Reading:
     nodes: int
 
 
+class Subtext(NamedTuple):
+    """The text under a node with a space where it is apart from its neighbours; its characters before white space was
+    collapsed, and the nodes that were walked for it."""
+
+    text: str
+    chars: int
+    nodes: int
+
+
 class Node:
     """One node of the page; siblings are linked, so that inserting and removing cost the same at any place."""
 
@@ -48,6 +57,7 @@ class Node:
         "parent",
         "previous",
         "shown",
+        "subtext",
         "tag",
         "text",
     )
@@ -69,6 +79,8 @@ class Node:
         self.hidden: bool = tag in _HIDDEN_TAGS or (parent is not None and parent.hidden)
         self.shown: Reading | None = None
         """What was last read under this node; forgotten when anything under it changes."""
+        self.subtext: Subtext | None = None
+        """The same as a part of what is read of its parent."""
 
     @property
     def is_block(self) -> bool:
@@ -107,7 +119,9 @@ def mapping(value: Any) -> dict[str, Any]:
 
 
 def kept(attributes: dict[str, Any]) -> dict[str, str]:
-    found = ((key, attributes.get(key)) for key in KEPT_ATTRIBUTES) if attributes else ()
+    if not attributes:
+        return {}
+    found = [(key, attributes[key]) for key in KEPT_ATTRIBUTES if key in attributes]
     return {key: value[:MAX_ATTRIBUTE_CHARS] for key, value in found if isinstance(value, str) and value}
 
 
@@ -141,4 +155,4 @@ def unlink(node: Node) -> None:
 
 def forget_shown(node: Node) -> None:
     for ancestor in node.ancestors():
-        ancestor.shown = None
+        ancestor.shown = ancestor.subtext = None

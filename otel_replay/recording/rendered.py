@@ -14,7 +14,7 @@ from typing import Any
 
 from otel_replay.recording.mirror import Changes, Mirror, additions, entries
 from otel_replay.recording.nodes import Node, Reading
-from otel_replay.recording.text import added_text, collapse, visible_text
+from otel_replay.recording.text import added_text, block_text, collapse, visible_text
 from otel_replay.recording.untrusted import storable
 
 MAX_TEXT_CHARS = 8_000
@@ -52,7 +52,7 @@ class Reader:
         if block.shown is None:
             if self.left <= 0:
                 return _UNREAD
-            block.shown = visible_text(block)
+            block.shown = block_text(block)
             self.left -= len(block.shown.text) + _NODE_COST * block.shown.nodes
         return block.shown
 

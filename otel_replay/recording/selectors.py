@@ -56,7 +56,9 @@ def _level(node: Node) -> str:
 
 def _name(text: str) -> str:
     """A CSS identifier on one line: anything that is not part of one escaped."""
-    name = _NOT_IN_A_NAME.sub(lambda found: "\\" + found[0], one_line(text, _MAX_NAME_CHARS))
+    name = one_line(text, _MAX_NAME_CHARS)
+    if not name.replace("-", "").isalnum():
+        name = _NOT_IN_A_NAME.sub(lambda found: "\\" + found[0], name)
     return f"\\3{name[0]} {name[1:]}" if name[:1].isdecimal() and name.isascii() else name
 
 

@@ -33,7 +33,10 @@ def one_line(value: Any, limit: int) -> str:
     """
     if not isinstance(value, str):
         return ""
-    return clip(_UNREADABLE.sub(" ", value[: limit * 4]).strip(), limit)
+    line = value[: limit * 4]
+    if not line.isprintable() or "  " in line:  # what the expression looks for, but a single space, does not print
+        line = _UNREADABLE.sub(" ", line)
+    return clip(line.strip(), limit)
 
 
 def bounded_json(value: Any, limit: int) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_ERROR, LogRecord
 
-from otel_replay.genai import DETAILS_EVENT, event_action, session_id
+from otel_replay.genai import DETAILS_EVENT, event_action, session_of
 from otel_replay.model import StoredLog
 from otel_replay.otlp.attributes import any_value, attribute_map
 from otel_replay.timeline.entry import Entry, Status
@@ -63,7 +63,7 @@ def _entry(log: StoredLog) -> Entry:
     attributes = attribute_map(record.attributes)
     resource = attribute_map(log.resource.attributes)
     event_name = _event_name(record, attributes)
-    session = plain(session_id(attributes, resource) or "")
+    session = plain(session_of(record, log.scope, log.resource))
     time = record.time_unix_nano or record.observed_time_unix_nano
     body = any_value(record.body)
     detail = {

@@ -10,7 +10,7 @@ import xxhash
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.proto.trace.v1.trace_pb2 import Status as SpanStatus
 
-from otel_replay.genai import AI_MARKERS, interpret, session_id, user_action
+from otel_replay.genai import AI_NAMESPACES, interpret, session_of, user_action
 from otel_replay.model import Interaction, StoredSpan, UserAction
 from otel_replay.otlp.attributes import attribute_map
 from otel_replay.timeline.entry import Entry, Status, usage_dict
@@ -22,7 +22,6 @@ SpanKey = tuple[str, str]
 
 _STATUS: dict[int, Status] = {SpanStatus.STATUS_CODE_OK: "ok", SpanStatus.STATUS_CODE_ERROR: "error"}
 _KIND_NAMES = {number: name.removeprefix("SPAN_KIND_") for name, number in Span.SpanKind.items()}
-_AI_NAMESPACES = tuple(marker.decode() for marker in AI_MARKERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ def _node(stored: StoredSpan, told_in_logs: Mapping[str, Any] | None) -> SpanNod
         trace_id=stored.trace_id,
         span_id=stored.span_id,
         parent_span_id=stored.parent_span_id,
-        session_id=plain(session_id(attributes, resource) or ""),
+        session_id=plain(session_of(span, stored.scope, stored.resource)),
     )
     return SpanNode(entry, interaction, _warnings(span, entry.id, interaction))
 
@@ -132,7 +131,7 @@ def _detail(
         "status_message": span.status.message,
     }
     if interaction is not None:
-        detail["attributes"] = {key: value for key, value in attributes.items() if not key.startswith(_AI_NAMESPACES)}
+        detail["attributes"] = {key: value for key, value in attributes.items() if not key.startswith(AI_NAMESPACES)}
         detail |= _interaction_detail(interaction)
     if action is not None:
         detail["action"] = {"name": action.name, "target": action.target}

@@ -15,6 +15,7 @@ from otel_replay.errors import InvalidRequest
 from otel_replay.query import LocalReplay
 from otel_replay.query.recordings import MAX_PAGE_BYTES
 from otel_replay.query.sessions import DEFAULT_LIMIT
+from otel_replay.query.statistics import DEFAULT_GROUPS
 from otel_replay.query.times import parse_duration, parse_time
 from otel_replay.receiver.http import PROTOBUF, problem
 from otel_replay.timeline import Timeline, page
@@ -22,7 +23,7 @@ from otel_replay.timeline.paging import DEFAULT_LIMIT as DEFAULT_ENTRIES
 
 QUERY_THREADS = 8
 
-LATER = ("services", "search", "stats", "traces", "login", "logout")
+LATER = ("login", "logout")
 """First parts of routes that the interface names and this version does not serve."""
 
 
@@ -38,15 +39,20 @@ class Api:
     def routes(self) -> list[Route]:
         served = [
             ("/api/v1/sessions", self._sessions),
+            ("/api/v1/stats", self._stats),
+            ("/api/v1/search", self._search),
             ("/api/v1/sessions/{id:any}/timeline", self._session_timeline),
             ("/api/v1/sessions/{id:any}/recording", self._recording),
             ("/api/v1/conversations/{id:any}/timeline", self._conversation_timeline),
+            ("/api/v1/traces", self._traces),
+            ("/api/v1/services", self._services),
+            ("/api/v1/services/{id:any}/operations", self._operations),
             ("/api/v1/traces/{id}/timeline", self._trace_timeline),
             ("/api/v1/traces/{id}", self._trace),
         ]
         routes = [Route(path, self._answering(call), methods=["GET"]) for path, call in served]
         later = [Route(f"/api/v1/{name}", _not_yet) for name in LATER]
-        return [*routes, *later, *(Route(f"/api/v1/{name}/{{rest:path}}", _not_yet) for name in ("services",))]
+        return [*routes, *later]
 
     def _answering(self, call: Callable[[Request], Response]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
@@ -59,17 +65,91 @@ class Api:
 
     def _sessions(self, request: Request) -> Response:
         given = request.query_params
-        _refuse_unknown(given, "user feature label since until limit cursor")
+        known = "user feature label service model state has_error q since until limit cursor page"
+        _refuse_unknown(given, known)
         found = self._replay.sessions(
             user=given.get("user"),
             feature=given.get("feature"),
             label=given.get("label"),
+            service=given.get("service"),
+            model=given.get("model"),
+            state=given.get("state"),
+            has_error=_boolean("has_error", given.get("has_error")),
+            text=given.get("q"),
+            since_unix_nano=self._time(given.get("since")),
+            until_unix_nano=self._time(given.get("until")),
+            limit=_whole("limit", given.get("limit"), DEFAULT_LIMIT),
+            cursor=given.get("cursor"),
+            page=_whole("page", given["page"], 1) if "page" in given else None,
+        )
+        return _json(found)
+
+    def _stats(self, request: Request) -> Response:
+        given = request.query_params
+        known = "by session conversation user feature label service model since until limit wait"
+        _refuse_unknown(given, known)
+        found = self._replay.stats(
+            given.get("by", "model"),
+            session_id=given.get("session"),
+            conversation_id=given.get("conversation"),
+            user=given.get("user"),
+            feature=given.get("feature"),
+            label=given.get("label"),
+            service=given.get("service"),
+            model=given.get("model"),
+            since_unix_nano=self._time(given.get("since")),
+            until_unix_nano=self._time(given.get("until")),
+            limit=_whole("limit", given.get("limit"), DEFAULT_GROUPS),
+            wait_ns=_duration(given.get("wait")) or 0,
+        )
+        return _json(found)
+
+    def _search(self, request: Request) -> Response:
+        given = request.query_params
+        known = "q session conversation user feature label service model since until limit cursor wait"
+        _refuse_unknown(given, known)
+        found = self._replay.search(
+            given.get("q", ""),
+            session_id=given.get("session"),
+            conversation_id=given.get("conversation"),
+            user=given.get("user"),
+            feature=given.get("feature"),
+            label=given.get("label"),
+            service=given.get("service"),
+            model=given.get("model"),
+            since_unix_nano=self._time(given.get("since")),
+            until_unix_nano=self._time(given.get("until")),
+            limit=_whole("limit", given.get("limit"), DEFAULT_LIMIT),
+            cursor=given.get("cursor"),
+            wait_ns=_duration(given.get("wait")) or 0,
+        )
+        return _json(found)
+
+    def _traces(self, request: Request) -> Response:
+        given = request.query_params
+        known = "service operation attr status min_duration max_duration since until limit cursor"
+        _refuse_unknown(given, known)
+        found = self._replay.traces(
+            service=given.get("service"),
+            operation=given.get("operation"),
+            attributes=given.getlist("attr"),
+            status=given.get("status"),
+            min_duration_ns=_duration(given.get("min_duration")),
+            max_duration_ns=_duration(given.get("max_duration")),
             since_unix_nano=self._time(given.get("since")),
             until_unix_nano=self._time(given.get("until")),
             limit=_whole("limit", given.get("limit"), DEFAULT_LIMIT),
             cursor=given.get("cursor"),
         )
         return _json(found)
+
+    def _services(self, request: Request) -> Response:
+        _refuse_unknown(request.query_params, "")
+        return _json({"services": self._replay.services()})
+
+    def _operations(self, request: Request) -> Response:
+        _refuse_unknown(request.query_params, "")
+        return _json({"operations": self._replay.operations(request.path_params["id"])})
 
     def _trace_timeline(self, request: Request) -> Response:
         return _timeline_page(self._replay.timeline(request.path_params["id"]), request)
@@ -124,7 +204,17 @@ def _refuse_unknown(given: Any, known: str) -> None:
     """A misspelt filter must not look like one that matched everything."""
     unknown = sorted(set(given) - set(known.split()))
     if unknown:
-        raise InvalidRequest(f"unknown parameter {unknown[0][:40]!r}", hint=f"this route takes: {known}")
+        raise InvalidRequest(f"unknown parameter {unknown[0][:40]!r}", hint=f"this route takes: {known or 'none'}")
+
+
+def _duration(text: str | None) -> int | None:
+    return None if text is None else parse_duration(text)
+
+
+def _boolean(name: str, text: str | None) -> bool | None:
+    if text not in (None, "true", "false"):
+        raise InvalidRequest(f"{name} {text[:40]!r} is neither true nor false")
+    return None if text is None else text == "true"
 
 
 def _whole(name: str, text: str | None, default: int) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -18,12 +19,17 @@ PART_BYTES = 1024 * 1024
 """A recording is streamed in parts of about this size, well below the 4 MiB that clients accept by default."""
 
 
+QUERIES = ("GetTimeline", "ListSessions", "GetRecording")
+
+
 class ReplayService(replay_pb2_grpc.ReplayServiceServicer):
     """The service of proto/otel_replay/v1/replay.proto."""
 
-    def __init__(self, uploads: UploadRpcs, replay: LocalReplay) -> None:
+    def __init__(self, uploads: UploadRpcs, replay: LocalReplay, queries: ThreadPoolExecutor) -> None:
         self._uploads = uploads
         self._replay = replay
+        for name in QUERIES:
+            setattr(self, name, _on(queries, getattr(self, name)))
 
     def UploadChunk(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 (gRPC's names)
         return self._uploads.upload_chunk(request, context)
@@ -86,3 +92,13 @@ def _parts(events: Iterable[Any]) -> Iterator[bytes]:
         part.append(text)
         size += len(text)
     yield f"[{','.join(part)}]".encode()
+
+
+def _on(threads: ThreadPoolExecutor, answer: Callable[..., Any]) -> Callable[..., Any]:
+    """The RPC, run on threads of its own: grpcio looks for them on the function."""
+
+    def call(request: Any, context: grpc.ServicerContext) -> Any:
+        return answer(request, context)
+
+    call.experimental_thread_pool = threads  # type: ignore[attr-defined]
+    return call

@@ -5,11 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from otel_replay.genai import SESSION_MARKERS, conversation_id, session_id, user_id
-from otel_replay.genai.identity import RESOURCE_SESSION_KEYS, SPAN_SESSION_KEYS
+from otel_replay.genai import SESSION_MARKERS, conversation_id
+from otel_replay.genai.identity import (
+    RESOURCE_SESSION_KEYS,
+    SPAN_SESSION_KEYS,
+    USER_KEYS,
+    USER_MARKERS,
+    Identity,
+    identity,
+    record_identity,
+    resource_identity,
+    scope_identity,
+)
+from tests.genai.spans import key_values, span
 
 PRECEDENCE = [("span", key) for key in SPAN_SESSION_KEYS] + [("resource", key) for key in RESOURCE_SESSION_KEYS]
+
+
+def session_id(span: dict[str, Any], resource: dict[str, Any]) -> str | None:
+    return identity(span).or_else(resource_identity(resource)).session_id or None
+
+
+def user_id(span: dict[str, Any], resource: dict[str, Any]) -> str | None:
+    return identity(span).or_else(resource_identity(resource)).user_id or None
 
 
 @pytest.mark.parametrize("strongest", range(len(PRECEDENCE)))
@@ -49,6 +70,26 @@ def test_user() -> None:
     assert user_id({}, {}) is None
 
 
+PLACES = ("span", "event 1", "event 2", "scope", "resource")
+
+
+@pytest.mark.parametrize("strongest", range(len(PLACES)))
+def test_places_in_order(strongest: int) -> None:
+    """Each names session and user; the first that does wins."""
+    named = {place: {"session.id": f"session of {place}", "user.id": f"user of {place}"} for place in PLACES}
+    own, first, second, scope, resource = [named[place] if place in PLACES[strongest:] else {} for place in PLACES]
+    around = scope_identity(
+        InstrumentationScope(attributes=key_values(scope)), Resource(attributes=key_values(resource))
+    )
+    found = record_identity(span(own, events=[("a", first), ("b", second)])).or_else(around)
+    assert found == Identity(f"session of {PLACES[strongest]}", f"user of {PLACES[strongest]}")
+
+
+def test_session_and_user_may_stand_in_different_places() -> None:
+    found = record_identity(span({"enduser.id": "u1"}, events=[("a", {"session.id": 7, "user.id": "u2"})]))
+    assert found == Identity("7", "u1")
+
+
 def test_a_conversation_is_no_session() -> None:
     attributes = {"gen_ai.conversation.id": "c1"}
     assert conversation_id(attributes) == "c1"
@@ -60,5 +101,11 @@ def test_every_session_key_holds_a_marker(key: str) -> None:
     assert any(marker in key.encode() for marker in SESSION_MARKERS)
 
 
-def test_no_marker_is_found_by_way_of_another() -> None:
-    assert not [one for one in SESSION_MARKERS for other in SESSION_MARKERS if one != other and other in one]
+@pytest.mark.parametrize("key", USER_KEYS)
+def test_every_user_key_holds_a_marker(key: str) -> None:
+    assert any(marker in key.encode() for marker in USER_MARKERS)
+
+
+@pytest.mark.parametrize("markers", [SESSION_MARKERS, USER_MARKERS])
+def test_no_marker_is_found_by_way_of_another(markers: tuple[bytes, ...]) -> None:
+    assert not [one for one in markers for other in markers if one != other and other in one]

@@ -109,10 +109,10 @@ def test_what_was_refused_is_taken_the_second_time(tmp_path: Path, monkeypatch: 
     working = GroupWriter._transaction
     failures = iter([OSError(28, "No space left on device")])
 
-    def failing(self: GroupWriter, work: Any) -> Any:
-        for error in failures:
+    def failing(self: GroupWriter, work: Any, *, durable: bool) -> Any:
+        for error in failures if durable else ():
             raise error
-        return working(self, work)
+        return working(self, work, durable=durable)
 
     with running(tmp_path / "replay.db") as outside:
         monkeypatch.setattr(GroupWriter, "_transaction", failing)
@@ -145,7 +145,7 @@ def test_trouble_while_reading_is_retryable_too(tmp_path: Path, monkeypatch: pyt
 
 def test_a_store_that_is_shutting_down(tmp_path: Path) -> None:
     with running(tmp_path / "replay.db") as outside:
-        store: Any = outside.server.handler._store
+        store: Any = outside.server.replay._reader
         store._writer.close()
         assert_retryable(lambda: outside.export(Signal.TRACES, BODY), "the store is shutting down")
         assert outside.post("/v1/traces", BODY).status_code == 503

@@ -7,7 +7,6 @@ import json
 import random
 import tracemalloc
 import zlib
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -351,7 +350,7 @@ LIMIT = 10_000
 
 @pytest.mark.parametrize("encoding", ["identity", *PACKED])
 def test_bodies_over_the_limit(receiver: Outside, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
-    monkeypatch.setattr("otel_replay.receiver.http.read_body", partial(bodies.read_body, limit=LIMIT))
+    monkeypatch.setattr("otel_replay.receiver.http.MAX_BODY_BYTES", LIMIT)
     pack = PACKED.get(encoding, bytes)
     for size, status in ((LIMIT, 400), (LIMIT + 1, 413), (100 * LIMIT, 413)):
         answer = receiver.post("/v1/traces", pack(bytes(size)), content_encoding=encoding)

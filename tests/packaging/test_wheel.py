@@ -43,6 +43,14 @@ def test_holds_types_licence_and_sample(names: set[str]) -> None:
     assert "otel_replay/examples/sample_session.json.gz" in names
 
 
+def test_holds_the_load_generator_with_its_client(names: set[str]) -> None:
+    sources = [path for path in (ROOT / "tests/bench/load").rglob("*") if path.suffix in {".py", ".c", ".h"}]
+    assert len(sources) > 10
+    wanted = {f"otel_replay/_bench/{path.relative_to(ROOT / 'tests/bench/load').as_posix()}" for path in sources}
+    assert wanted - names == set()
+    assert not any(name.startswith("otel_replay/_bench/") and name.endswith(".pyc") for name in names)
+
+
 def test_holds_nothing_else(names: set[str]) -> None:
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"otel_replay"}
     sources = ("otel_replay/browser/", "otel_replay/web/page/")

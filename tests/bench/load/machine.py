@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from otel_replay.store.sqlite.database import PAGE_CACHE_KIB
+
+ROOT = Path(__file__).resolve().parents[3]
 MEASURED_PACKAGES = ("grpcio", "protobuf", "zstandard")
 
 
@@ -24,6 +26,12 @@ def describe() -> dict[str, str]:
         "Load average": f"{os.getloadavg()[0]:.2f} before",
         "Versions": f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {packages}",
     }
+
+
+def store_settings() -> dict[str, str]:
+    """How this version's store is configured, as far as figures depend on it."""
+    cache = f"page cache {PAGE_CACHE_KIB >> 10} MiB"
+    return {"Store": f"acknowledged after commit with synchronous=FULL, {cache}, everything on as shipped"}
 
 
 def today() -> str:

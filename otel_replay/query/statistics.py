@@ -1,0 +1,92 @@
+"""Statistics: filters in, the JSON of the interface out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from otel_replay.errors import InvalidRequest
+from otel_replay.model import Usage
+from otel_replay.query.sessions import in_range, text_or_none
+from otel_replay.store.base import InteractionFilter, Reader, Statistics, StatisticsTable
+
+DEFAULT_GROUPS = 100
+MAX_WAIT_NS = 10 * 10**9
+_POLL_S = 0.01
+
+
+def interaction_filter(
+    *,
+    session_id: str | None = None,
+    conversation_id: str | None = None,
+    user: str | None = None,
+    feature: str | None = None,
+    label: str | None = None,
+    service: str | None = None,
+    model: str | None = None,
+    since_unix_nano: int | None = None,
+    until_unix_nano: int | None = None,
+) -> InteractionFilter:
+    """What to look at; an empty text asks for nothing in particular, like None."""
+    return InteractionFilter(
+        session_id=text_or_none(session_id),
+        conversation_id=text_or_none(conversation_id),
+        user=text_or_none(user),
+        feature=text_or_none(feature),
+        label=text_or_none(label),
+        service=text_or_none(service),
+        model=text_or_none(model),
+        since_unix_nano=in_range(since_unix_nano),
+        until_unix_nano=in_range(until_unix_nano),
+    )
+
+
+def wait_until_counted(reader: Reader, wait_ns: int) -> int:
+    """Interactions that are stored and not counted, once there are none, or after ``wait_ns``."""
+    if not 0 <= wait_ns <= MAX_WAIT_NS:
+        raise InvalidRequest(f"cannot wait {str(wait_ns)[:40]} ns", hint="wait for 0s to 10s")
+    deadline = time.monotonic_ns() + wait_ns
+    while (waiting := reader.lag().interactions) and time.monotonic_ns() < deadline:
+        time.sleep(_POLL_S)
+    return waiting
+
+
+def table_dict(by: str, table: StatisticsTable, waiting: int) -> dict[str, Any]:
+    """Statistics as JSON; times are strings of nanoseconds, as are the bounds that were counted, or null.
+
+    ::
+
+        {"by": "model", "groups": [{"group", "interactions", "errors", "cost_usd",
+                                    "tokens": {"input", "output", "cache_read", "cache_write", "reasoning"},
+                                    "latency_ns": {"p50", "p95", "p99"}, "time_to_first_token_ns": {...}}],
+         "total": {... without "group"}, "since_unix_nano", "until_unix_nano", "waiting": 0}
+
+    ``waiting`` interactions are stored and not counted yet. What no span said is null.
+    """
+    return {
+        "by": by,
+        "groups": [{"group": row.group, **_row_dict(row)} for row in table.groups],
+        "total": _row_dict(table.total),
+        "since_unix_nano": _text(table.since_unix_nano),
+        "until_unix_nano": _text(table.until_unix_nano),
+        "waiting": waiting,
+    }
+
+
+def _row_dict(row: Statistics) -> dict[str, Any]:
+    return {
+        "interactions": row.interactions,
+        "errors": row.errors,
+        "tokens": {name: getattr(row.usage, name) for name in Usage.__slots__},
+        "cost_usd": row.cost_usd,
+        "latency_ns": _percentiles(row.latency_ns),
+        "time_to_first_token_ns": _percentiles(row.time_to_first_token_ns),
+    }
+
+
+def _percentiles(values: tuple[int, int, int] | None) -> dict[str, str] | None:
+    return None if values is None else dict(zip(("p50", "p95", "p99"), map(str, values), strict=True))
+
+
+def _text(unix_nano: int | None) -> str | None:
+    return None if unix_nano is None else str(unix_nano)
