@@ -72,7 +72,7 @@ GOOD = span(TRACE, ID, TIMES)
         [GOOD, span(TRACE, ID, bytes_field(5, b"x" * 16_384), TIMES)],
         [GOOD, span(TRACE, ID, number_field(6, 1, padding=1), TIMES)],
         # The text ends with a start that ends like the tag of an end, and another span has two ends.
-        [GOOD + fixed_field(8, 7), span(TRACE, ID, fixed_field(7, 0x41 << 56))],
+        [GOOD + fixed_field(8, 7), span(TRACE, ID, bytes_field(5, b"x" * 9), fixed_field(7, 0x41 << 56))],
         # What looks like times in a number of two bytes, and a start that another span has twice.
         [
             span(TRACE, ID, varint(6 << 3) + b"\x80\x39" + bytes_field(99, b"12345") + b"\x41" * 9),

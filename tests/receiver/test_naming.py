@@ -40,7 +40,7 @@ def test_a_string_as_it_is(name: str) -> None:
         attribute(b"s1", key=b"session.ids"),
         attribute(b"s1")[:-1],
         attribute(b"s1")[:-3],
-        attribute(b"s1")[:-7],
+        attribute(b"s1")[:-6],
         bytes_field(9, KeyValue(key="session.id", value=any_value(7)).SerializeToString()),
         bytes_field(9, KeyValue(key="session.id", value=any_value(b"s1")).SerializeToString()),
         bytes_field(9, KeyValue(key="session.id", value=any_value(["s1"])).SerializeToString()),

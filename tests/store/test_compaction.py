@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_replay.errors import StoreUnavailable
@@ -21,9 +22,9 @@ from otel_replay.store import compacting
 from otel_replay.store.base import Write
 from otel_replay.store.compacting import FEW_BLOCKS, LAST_LEVEL
 from otel_replay.store.merging import BLOCK_BYTES, Run
-from otel_replay.store.records import StoredBlock
+from otel_replay.store.records import BLANK, StoredBlock
 from otel_replay.store.sqlite import SqliteReader, SqliteStore
-from otel_replay.store.sqlite.compaction import Rewriter
+from otel_replay.store.sqlite.compaction import Rewriter, _StoredContents
 from tests.store.requests import CHAT, ERROR, START, log, logs, metrics, span, traces, write
 from tests.store.test_telemetry import from_the_future
 from tests.store.writing import another_process, rest, said
@@ -121,21 +122,41 @@ def test_what_was_said_comes_back(store: SqliteStore) -> None:
 
 
 def test_summaries_do_not_need_what_was_said(store: SqliteStore) -> None:
-    """Sessions, times and errors of spans whose contents are apart: texts, structured messages, a huge session id."""
-    huge = "s" * 3000
+    """Sessions, times and errors of spans whose contents are apart, as texts and as structured messages."""
     messages = [{"role": "user", "parts": [{"type": "text", "content": "so it was said. " * 40}]}]
     for number in range(1, FEW_BLOCKS + 1):
         said = CHAT | {"gen_ai.input.messages": [messages, json.dumps(messages), "plain" * 300][number % 3]}
-        session = huge if number % 2 else f"s{number}"
-        spans = span(number, said | {"session.id": session}, trace=trace_id(number), start=START + number, status=ERROR)
-        store.commit(write(traces(spans)))
+        named = said | {"session.id": f"s{number}"}
+        store.commit(write(traces(span(number, named, trace=trace_id(number), start=START + number, status=ERROR))))
     before = store._rows(_SUMMARY, ())
     store.compact_now()
     assert len(rows(store, "id")) == 1
     assert store._rows(_SUMMARY, ()) == before
-    assert len(store.spans_of_session(1, huge)) == FEW_BLOCKS / 2
-    assert len(store.spans_of_session(1, "s4")) == 1
+    assert [len(store.spans_of_session(1, f"s{number}")) for number in (3, 4, 5)] == [1, 1, 1]
     assert len(store.spans_of_trace(1, trace_id(3))) == 1
+
+
+def test_a_session_id_so_large_that_it_is_stored_apart(store: SqliteStore) -> None:
+    huge = "s" * 3000
+    for number in range(1, FEW_BLOCKS + 1):
+        store.commit(write(traces(span(number, CHAT | {"session.id": huge}))))
+    store.compact_now()
+    assert len(rows(store, "id")) == 1
+    assert len(store.spans_of_session(1, huge)) == FEW_BLOCKS
+
+
+def test_outlines_are_as_long_as_what_was_taken_out(store: SqliteStore) -> None:
+    """Then they read like the record; otherwise everything would have to be read, or be lost."""
+    text = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "so it was said. " * 40}]}])
+    store.commit(write(traces(span(1, CHAT | {"gen_ai.input.messages": text, "session.id": "s1"}))))
+    ((data,),) = rows(store, "data")
+    (piece,) = thin.slices(zstandard.decompress(data))
+    with store._connections.snapshot() as connection:
+        contents = _StoredContents(connection, 1)
+        outline, whole = contents.outline(piece.raw), contents.whole(piece.raw)
+    assert len(piece.raw) < len(outline) == len(whole)
+    assert outline != whole
+    assert outline.replace(BLANK, b"") in whole.replace(BLANK, b"").replace(text[1:-1].encode(), b"")
 
 
 def test_contents_that_are_gone_hold_up_nothing(store: SqliteStore, caplog: pytest.LogCaptureFixture) -> None:
@@ -174,11 +195,13 @@ def test_partitions_are_those_of_the_key(store: SqliteStore) -> None:
     partitions: dict[tuple[int, str], set[int]] = {}
     for level, partition, data in rows(store, "level, partition, data", f"level < {LAST_LEVEL}"):
         assert partition < 16**level
-        for piece in thin.slices(store._reading(1, Signal.TRACES)._decompressor.decompress(data)):
+        for piece in thin.slices(zstandard.decompress(data)):
             partitions.setdefault((level, piece.raw[2:18].hex()), set()).add(partition)
     assert len({one for found in partitions.values() for one in found}) == 16
     assert Counter(map(len, partitions.values())).most_common(1)[0][0] == 1
-    assert max(size for (size,) in rows(store, "raw_bytes")) < 3 * BLOCK_BYTES
+    sizes = [size for (size,) in rows(store, "raw_bytes", "level = 1")]
+    assert max(sizes) < 2 * BLOCK_BYTES
+    assert sum(sizes) / len(sizes) > BLOCK_BYTES / 2
 
 
 class Whole:
@@ -203,6 +226,17 @@ def test_partitions_are_cut_into_partitions() -> None:
         assert {keys[trace] >> 56 & 15 for trace in one.trace_ids} == {one.partition % 16}
 
 
+def test_a_partition_is_cut_into_equal_blocks_between_traces() -> None:
+    noise = {"noise": random.Random(0).randbytes(2_000).hex()}
+    spans = [span(number, noise, trace=trace_id(number // 2)) for number in range(2, 150)]
+    body = traces(*spans).SerializeToString()
+    block = StoredBlock(1, 1, Signal.TRACES, Source.SERVER, 0, 0, START, (Run(0, len(body)),), body)
+    made = compacting.compact([block], Whole(), lambda name: int.from_bytes(name[-1:], "big"))
+    assert len(made) == round(len(body) / BLOCK_BYTES) == 3
+    assert all(abs(len(one.body) - len(body) / 3) < 10_000 for one in made)
+    assert sum(len(one.trace_ids) for one in made) == 74
+
+
 def test_the_traces_of_a_session_stand_together(store: SqliteStore) -> None:
     """Although only one span of each trace names it."""
     for number in range(600):
@@ -215,7 +249,7 @@ def test_the_traces_of_a_session_stand_together(store: SqliteStore) -> None:
     store.compact_now()
     blocks_of: dict[int, set[int]] = {}
     for block_id, data in rows(store, "id, data"):
-        for piece in thin.slices(store._reading(1, Signal.TRACES)._decompressor.decompress(data)):
+        for piece in thin.slices(zstandard.decompress(data)):
             blocks_of.setdefault(int.from_bytes(piece.raw[16:18], "big") % 10, set()).add(block_id)
     assert max(map(len, blocks_of.values())) < len(rows(store, "id")) / 3
     for name in range(10):
@@ -267,7 +301,7 @@ def test_what_each_key_wrote_stays_one_run(store: SqliteStore) -> None:
         store.commit(replace(write(traces(one)), key_id=key))
     store.compact_now()
     ((requests, data),) = rows(store, "requests, data")
-    body = store._reading(1, Signal.TRACES)._decompressor.decompress(data)
+    body = zstandard.decompress(data)
     at = 0
     for key, length in json.loads(requests):
         part = ExportTraceServiceRequest.FromString(body[at : at + length])

@@ -158,6 +158,9 @@ def test_nothing_is_behind_in_the_end(backend: Backend) -> None:
     backend.commit(write(traces(span(1, CHAT))), upload(0, payload(click_event(0))), upload(1, payload(click_event(1))))
     assert backend.reader.lag().chunks == 2
     backend.store.distill()
+    backend.commit(upload(2, payload(click_event(2))))
+    assert backend.reader.lag().chunks == 1
+    backend.store.distill()
     wait_until(lambda: backend.reader.lag() == Lag(0, 0, 0))
 
 

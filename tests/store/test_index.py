@@ -357,6 +357,17 @@ def test_stopping_in_the_middle_of_a_merge(index: Index) -> None:
     assert index.count("index_segments") == 1
 
 
+def test_every_row_of_the_tail_is_read_once(index: Index) -> None:
+    index.add(1, [7], [])
+    assert index.find(TRACES, 7) == [1]
+    index.add(2, [7, 8], [])
+    assert index.find(TRACES, 7) == [1, 2]
+    assert index.find(TRACES, 8) == [2]
+    index.run(lambda: index.writing.execute("DELETE FROM index_tail WHERE block_id = 1"))
+    assert index.find(TRACES, 7) == [1, 2]
+    assert index.reader._tail.find(TRACES, 7) == (1, 2)
+
+
 def test_a_reader_in_an_old_transaction_finds_what_it_saw(index: Index) -> None:
     """While it reads, the tail is flushed, blocks go, segments are merged, and another thread reads behind all that."""
     fill(index, range(1, 8))
