@@ -81,7 +81,7 @@ def serve(
     demo_port: int,
 ) -> None:
     """Receive telemetry and recordings, and serve the page."""
-    from otel_replay.server import Server
+    from otel_replay.server import Server, collect_garbage_rarely
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     server = Server(Settings(db, host, grpc_port, http_port, browser_origins, allow_unauthenticated))
@@ -89,6 +89,7 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     server.start()
+    collect_garbage_rarely()
     example = None
     try:
         click.echo(f"otel-replay: grpc {server.grpc_address}", err=True)

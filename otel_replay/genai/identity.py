@@ -74,8 +74,13 @@ class Identity(NamedTuple):
         return Identity(self.session_id or other.session_id, self.user_id or other.user_id)
 
 
+_NOBODY = Identity()
+
+
 def identity(attributes: Attributes, session_keys: Iterable[str] = SPAN_SESSION_KEYS) -> Identity:
     """What one place names: a span, span event, log record or scope, or with its own keys a resource."""
+    if not attributes:
+        return _NOBODY
     return Identity(_first_id(attributes, session_keys) or "", _first_id(attributes, USER_KEYS) or "")
 
 
@@ -97,8 +102,8 @@ def record_identity(record: Span | LogRecord, attributes: Attributes | None = No
 
 def scope_identity(scope: InstrumentationScope, resource: Resource) -> Identity:
     """What the records of a scope are told by their surroundings."""
-    named = identity(attributes_under(scope.attributes, IDENTITY_KEYS))
-    return named.or_else(resource_identity(attributes_under(resource.attributes, IDENTITY_KEYS)))
+    own = identity(attributes_under(scope.attributes, IDENTITY_KEYS))
+    return own.or_else(resource_identity(attributes_under(resource.attributes, IDENTITY_KEYS)))
 
 
 def session_of(record: Span | LogRecord, scope: InstrumentationScope, resource: Resource) -> str:

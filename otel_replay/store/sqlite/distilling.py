@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from otel_replay.model import DomEvent
 from otel_replay.store.distillation import Distillation, Due, StreamKey
 from otel_replay.store.sqlite import chunks as chunk_rows
 from otel_replay.store.sqlite.database import ReadConnections
+from otel_replay.store.sqlite.pauses import Pauses
 from otel_replay.store.sqlite.writer import GroupWriter
 
 STEP_CHUNKS = 200
@@ -33,11 +35,17 @@ class ChunkDistiller:
         self._writer = writer
         self._connection = connection
         self._distillation = Distillation()
+        # While much arrives it works a quarter of the time: whoever sends waits for an answer, and nobody for this.
+        self._pauses = Pauses(lambda: writer.busy_seconds, idle=0.0, busy=3.0, busy_share=0.05)
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Until nothing is due, or ``stopping()`` between two steps."""
-        while not stopping() and (step := self._distilled()) is not None:
-            self._writer.run(lambda step=step: self._keep(step)).result()  # type: ignore[misc]
+        while not stopping():
+            with self._pauses.after(stopping):
+                step = self._distilled()
+                if step is None:
+                    return
+                self._writer.run(partial(self._keep, step)).result()
 
     def _distilled(self) -> _Step | None:
         """The next due chunks of the stream whose turn it is; None when nothing is due."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from otel_replay.store.sqlite.compaction import Compaction
+from otel_replay.store.sqlite.pauses import Pauses
 from otel_replay.store.sqlite.segments import SegmentMerger
 
 COLD_AFTER_NS = 600 * 10**9
@@ -14,11 +15,6 @@ COLD_AFTER_NS = 600 * 10**9
 
 LOOK_S = 30.0
 """How often it looks for cold blocks once there were none."""
-
-_REST, _REST_BUSY = 4.0, 19.0
-"""Rests so many times as long as a step took: it works a fifth of the time, a twentieth while the writer is busy."""
-
-_NAP_S = 0.05
 
 
 class Maintenance:
@@ -34,7 +30,8 @@ class Maintenance:
         self._merger = merger
         self._compaction = compaction
         self._clock = clock
-        self._writer_seconds = writer_seconds
+        # It works a fifth of the time, a twentieth while the writer is busy.
+        self._pauses = Pauses(writer_seconds, idle=4.0, busy=19.0, busy_share=0.5)
         self._lock = threading.Lock()
         self._look_at = 0.0
 
@@ -42,12 +39,9 @@ class Maintenance:
         """Does what is due, step by step, with rests between; returns early once ``stopping()`` is true."""
         with self._lock:
             while not stopping():
-                began, writing = time.monotonic(), self._writer_seconds()
-                if not self._merger.step(stopping) and not self._look():
-                    return
-                worked = time.monotonic() - began
-                is_busy = self._writer_seconds() - writing > worked / 2
-                _rest(worked * (_REST_BUSY if is_busy else _REST), stopping)
+                with self._pauses.after(stopping):
+                    if not self._merger.step(stopping) and not self._look():
+                        return
 
     def run_now(self) -> None:
         """Does all of it at once, however new the blocks are."""
@@ -62,9 +56,3 @@ class Maintenance:
             return True
         self._look_at = time.monotonic() + LOOK_S
         return False
-
-
-def _rest(seconds: float, stopping: Callable[[], bool]) -> None:
-    until = time.monotonic() + seconds
-    while not stopping() and (left := until - time.monotonic()) > 0:
-        time.sleep(min(left, _NAP_S))

@@ -68,7 +68,7 @@ class GroupWriter:
         self._closed = False
         self._lock = threading.Lock()
         self.busy_seconds = 0.0
-        """Time spent on groups and tasks so far."""
+        """Time spent on writes so far; tasks of the background do not count."""
         self._thread = threading.Thread(target=self._run, name="otel-replay-writer", daemon=True)
         self._thread.start()
 
@@ -105,10 +105,10 @@ class GroupWriter:
             item, future = first
             if isinstance(item, Write):
                 self._commit_group(self._gather(first))
+                self.busy_seconds += time.monotonic() - started
             else:
                 self._settle([future], partial(_alone, item.run), durable=item.durable)
             self._after_commit()
-            self.busy_seconds += time.monotonic() - started
 
     def _next(self) -> _Item | None:
         """The next item, followers working until there is one."""
