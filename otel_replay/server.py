@@ -26,9 +26,9 @@ from otel_replay.config import LOOPBACK_HOSTS, Settings
 from otel_replay.errors import ReplayError
 from otel_replay.query import LocalReplay
 from otel_replay.query.worker import ReaderProcess, with_reader_process
+from otel_replay.receiver.batching import BatchingHandler
 from otel_replay.receiver.bodies import MAX_BODY_BYTES
 from otel_replay.receiver.grpc import SERVICES, GrpcReceiver
-from otel_replay.receiver.handler import Handler
 from otel_replay.receiver.http import HttpReceiver, Shortcut, refused
 from otel_replay.receiver.in_flight import InFlight
 from otel_replay.receiver.measures import CountingCommits, Measures
@@ -71,7 +71,7 @@ class Server:
         self._ready = False
         self.grpc_address = ""
         self.http_url = ""
-        self.handler: Handler
+        self.handler: BatchingHandler
         self.replay: LocalReplay
 
     def start(self) -> None:
@@ -96,7 +96,8 @@ class Server:
         parts.callback(compactor.stop)
         heavy = ReaderProcess(self._settings.database)
         self._measures, self._in_flight = Measures(), InFlight()
-        self.handler = Handler(CountingCommits(store, self._measures), time.time_ns, distiller.wake)
+        self.handler = BatchingHandler(CountingCommits(store, self._measures), time.time_ns, distiller.wake)
+        parts.callback(self.handler.stop)
         self.replay = LocalReplay(with_reader_process(store, heavy))
         http_socket = self._bind_http()
         parts.callback(http_socket.close)
@@ -104,6 +105,7 @@ class Server:
         self._start_grpc(parts)
         parts.callback(heavy.close)  # first of all: a query at work would hold up the transports
         store.announce(self.http_url)
+        self.handler.start()
         distiller.start()
         compactor.start()
 

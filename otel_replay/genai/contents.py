@@ -6,18 +6,20 @@ long conversation small, and what is searched. A piece is therefore as small as 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import orjson
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from otel_replay.genai.interpret import DIALECTS
 from otel_replay.genai.json_pieces import MAX_ELEMENTS, elements
 from otel_replay.genai.sources import InAttribute, InEventAttribute, InEvents, Numbered
 from otel_replay.otlp.attributes import any_value
+from otel_replay.otlp.encoded import SpanPlaces, UnusualEncoding, span_places, varint
 
 LARGE_BYTES = 1024
 """A string attribute of this size is content under any key."""
@@ -25,7 +27,13 @@ LARGE_BYTES = 1024
 Range = tuple[int, int]
 
 _SOURCES = [source for dialect in DIALECTS for source in (*dialect.input_messages, *dialect.output_messages)]
-_KEYS = frozenset(
+
+
+def _encoded(names: Iterable[str]) -> frozenset[bytes]:
+    return frozenset(name.encode() for name in names)
+
+
+_KEYS = _encoded(
     [source.name for source in _SOURCES if isinstance(source, InAttribute)]
     + [
         key
@@ -33,115 +41,80 @@ _KEYS = frozenset(
         for key in (*dialect.system_instructions, *dialect.tool_arguments, *dialect.tool_result)
     ]
 )
-_NUMBERED = tuple(f"{source.name}." for source in _SOURCES if isinstance(source, Numbered))
-_NUMBERED_CONTENT = (".content", ".arguments", ".text")
-_EVENTS = frozenset(
+_NUMBERED = tuple(f"{source.name}.".encode() for source in _SOURCES if isinstance(source, Numbered))
+_NUMBERED_CONTENT = (b".content", b".arguments", b".text")
+_EVENTS = _encoded(
     [name for source in _SOURCES if isinstance(source, InEvents) for name in source.roles]
     + [source.event for source in _SOURCES if isinstance(source, InEventAttribute)]
 )
-_EVENT_KEYS = frozenset(
+_EVENT_KEYS = _encoded(
     ["content", "message", "tool_calls", "gen_ai.event.content"]
     + [source.key for source in _SOURCES if isinstance(source, InEventAttribute)]
 )
+_NO_KEYS: frozenset[bytes] = frozenset()
 
 
-def content_ranges(raw: bytes, span: Span) -> tuple[Range, ...]:
-    """The byte ranges (start, end) of ``raw``, the encoding of ``span``, that hold what was said.
+def content_ranges(raw: bytes) -> tuple[Range, ...]:
+    """The byte ranges (start, end) of ``raw``, an encoded span, that hold what was said.
 
     Ascending and apart. A JSON array of messages gives a range for each, without the brackets and commas between; a
     structured one the ``AnyValue`` of each; plain text, and JSON that cannot be followed, one for the whole value.
-    Attributes that are encoded unlike protobuf libraries write them are left where they are.
+    Spans that are encoded unlike protobuf libraries write them are left whole.
     """
-    found: list[Range] = []
-    at = 0
-    for attribute in _contents(raw, span):
-        at = _add_value(raw, attribute, at, found)
-    return tuple(found)
+    try:
+        return ranges_at(raw, span_places(raw))
+    except UnusualEncoding:
+        return ()
 
 
-def _contents(raw: bytes, span: Span) -> list[KeyValue]:
-    """The attributes of a span and of its events that hold content, in the order of the encoding."""
-    keyed = [(one, _is_content(one.key)) for one in span.attributes]
-    for event in span.events:
-        is_message = event.name in _EVENTS
-        keyed += [(one, is_message and one.key in _EVENT_KEYS) for one in event.attributes]
-    others = len(raw) - sum([one.ByteSize() for one, is_content in keyed if is_content])
-    if others < LARGE_BYTES:  # most spans: asking each attribute for its size costs as much as all of this
-        return [one for one, is_content in keyed if is_content]
-    return [one for one, is_content in keyed if is_content or one.ByteSize() >= LARGE_BYTES]
+def ranges_at(raw: bytes, places: SpanPlaces) -> tuple[Range, ...]:
+    """:func:`content_ranges` of a span whose attributes are found already."""
+    found = [one for one in places.attributes if one[2] - one[1] >= LARGE_BYTES or _is_content(one[0])]
+    for name, attributes in places.events:
+        keys = _EVENT_KEYS if name in _EVENTS else _NO_KEYS
+        found += [one for one in attributes if one[2] - one[1] >= LARGE_BYTES or one[0] in keys]
+    if places.events:  # attributes may stand behind them
+        found.sort(key=itemgetter(1))
+    return tuple([piece for _, start, end in found for piece in _pieces(raw, start, end)])
 
 
 def may_be_content(key: str) -> bool:
     """Whether values of this key are taken out however small they are."""
-    return _is_content(key) or key in _EVENT_KEYS
+    return _is_content(key.encode()) or key.encode() in _EVENT_KEYS
 
 
 @lru_cache(4096)
-def _is_content(key: str) -> bool:
+def _is_content(key: bytes) -> bool:
     return key in _KEYS or (key.startswith(_NUMBERED) and key.endswith(_NUMBERED_CONTENT))
 
 
-_KEY, _VALUE = 0x0A, 0x12  # tags of KeyValue
 _STRING, _ARRAY, _MAP = 0x0A, 0x2A, 0x32  # tags of AnyValue
-_NEEDLE_BYTES = 64
 
 
-def _add_value(raw: bytes, attribute: KeyValue, at: int, found: list[Range]) -> int:
-    """Adds the ranges of an attribute's value; returns where to look for the next attribute.
-
-    The whole encoding is looked for, key and all: a short text may well stand in other places.
-    """
-    encoded = attribute.SerializeToString()
-    start = raw.find(encoded[:_NEEDLE_BYTES], at)
-    while start >= 0 and not raw.startswith(encoded, start):
-        start = raw.find(encoded[:_NEEDLE_BYTES], start + 1)
-    if start < 0:
-        return at
-    found += [(start + first, start + last) for first, last in _pieces(encoded)]
-    return start + len(encoded)
-
-
-def _pieces(encoded: bytes) -> list[Range]:
-    """The pieces in an encoded ``KeyValue``."""
-    at = 0
-    if encoded[0] == _KEY:
-        length, at = _varint(encoded, 1)
-        at += length
-    if encoded[at : at + 1] != bytes((_VALUE,)):
-        return []
-    size, value = _varint(encoded, at + 1)
-    if not size:
-        return []
-    kind = encoded[value]
+def _pieces(raw: bytes, at: int, end: int) -> list[Range]:
+    """The pieces of an encoded ``AnyValue``."""
+    kind = raw[at] if at < end else None
     if kind == _MAP:
-        return [(value, value + size)]
+        return [(at, end)]
     if kind not in (_STRING, _ARRAY):
         return []
-    length, start = _varint(encoded, value + 1)
+    length, start = varint(raw, at + 1)
+    if start + length != end:
+        return []
     if kind == _ARRAY:
-        return _array_elements(encoded, start, start + length)
-    return [(start + first, start + last) for first, last in elements(encoded[start : start + length]) if last > first]
+        return _array_elements(raw, start, end)
+    return [(start + first, start + last) for first, last in elements(raw[start:end]) if last > first]
 
 
-def _array_elements(encoded: bytes, at: int, end: int) -> list[Range]:
+def _array_elements(raw: bytes, at: int, end: int) -> list[Range]:
     """Each ``AnyValue`` of an encoded ``ArrayValue``: field 1, one after the other."""
     found: list[Range] = []
-    while at < end and encoded[at] == 0x0A and len(found) < MAX_ELEMENTS:
-        length, start = _varint(encoded, at + 1)
+    while at < end and raw[at] == 0x0A and len(found) < MAX_ELEMENTS:
+        length, start = varint(raw, at + 1)
         at = start + length
         if length:
             found.append((start, at))
     return found
-
-
-def _varint(encoded: bytes, at: int) -> tuple[int, int]:
-    """A varint and the position after it."""
-    value = shift = 0
-    while encoded[at] & 0x80:
-        value |= (encoded[at] & 0x7F) << shift
-        shift += 7
-        at += 1
-    return value | encoded[at] << shift, at + 1
 
 
 # What a person reads
@@ -168,7 +141,8 @@ def text_of(piece: bytes) -> str:
     value its strings; of anything else the text itself. Never raises; a damaged piece is read as text."""
     if piece[:1] in (b"{", b"[", b'"'):
         try:
-            return _joined(orjson.loads(piece))
+            value = orjson.loads(piece)
+            return _only_text(value) or _joined(value)
         except (orjson.JSONDecodeError, RecursionError):
             pass
     elif piece[:1] in (b"\x0a", b"\x2a", b"\x32") and (value := _structured(piece)):
@@ -179,10 +153,21 @@ def text_of(piece: bytes) -> str:
 def _structured(piece: bytes) -> AnyValue | None:
     """The value that fills the piece exactly; text that only begins like one is none."""
     try:
-        length, start = _varint(piece, 1)
+        length, start = varint(piece, 1)
         return AnyValue.FromString(piece) if start + length == len(piece) else None
     except (IndexError, DecodeError):
         return None
+
+
+def _only_text(value: Any) -> str:
+    """The text of a message that is nothing else, as most are; empty for any other value."""
+    if not (isinstance(value, dict) and len(value) == 2 and "role" in value):
+        return ""
+    parts = value.get("parts")
+    if not (isinstance(parts, list) and len(parts) == 1 and isinstance(part := parts[0], dict)):
+        return ""
+    text = part.get("content") if len(part) == 2 and "type" in part else None
+    return text if isinstance(text, str) and not text.startswith("data:") else ""
 
 
 def _joined(value: Any) -> str:

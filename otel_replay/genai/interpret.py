@@ -114,7 +114,9 @@ class _Reader:
 
     def first(self, field: str, convert: Callable[[Any], T]) -> T | None:
         found = self._found.get(field)
-        for _, key in sorted(found) if found else ():
+        if found is None:
+            return None
+        for _, key in sorted(found) if len(found) > 1 else found:
             try:
                 return convert(self._attributes[key])
             except UnreadableError as error:

@@ -6,8 +6,9 @@ Reading: a :class:`Reader` answers about one project at a time and never sees ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from otel_replay.model import AiKind, Chunk, DomEvent, Session, Signal, Source, StoredLog, StoredSpan, Usage
@@ -33,14 +34,13 @@ class AttributeValue(NamedTuple):
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class SessionSighting:
+class SessionSighting(NamedTuple):
     """One mention of a session: when, and what was said of it."""
 
     session_id: str
     start_unix_nano: int
     end_unix_nano: int
-    attributes: dict[str, AttributeValue] = field(default_factory=dict)
+    attributes: Mapping[str, AttributeValue] = MappingProxyType({})
 
 
 class InteractionRow(NamedTuple):
@@ -100,8 +100,9 @@ class Write:
     """One acknowledged unit: an OTLP request with all that was read from it, or uploaded chunks, or both.
 
     ``body`` is a valid protobuf request (empty: only chunks). ``trace_ids`` and ``session_ids`` become the index
-    entries of the block it lands in. ``session_traces`` are (session id, trace id) edges, those of ``interactions`` and
-    ``actions`` among them; ``operations`` are (service, span name). Of the records' times ``start_unix_nano`` is the
+    entries of the block it lands in. ``further_digests`` are those of more requests that ``body`` holds; of such a
+    write nothing is stored when any of its requests is known, and its receipt says duplicate. ``session_traces`` are
+    (session id, trace id) edges, those of ``interactions`` and ``actions`` among them; ``operations`` are (service, span name). Of the records' times ``start_unix_nano`` is the
     least start, ``last_start_unix_nano`` the greatest start, ``end_unix_nano`` the greatest end.
     """
 
@@ -110,6 +111,7 @@ class Write:
     source: Source
     received_unix_nano: int
     digest: bytes = b""
+    further_digests: tuple[bytes, ...] = ()
     key_id: int = 0
     body: bytes = b""
     items: int = 0

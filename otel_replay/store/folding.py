@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -12,8 +12,12 @@ import orjson
 from otel_replay.store.base import AttributeValue, SessionSighting
 
 
-def merge_attributes(one: dict[str, AttributeValue], other: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
+def merge_attributes(
+    one: Mapping[str, AttributeValue], other: Mapping[str, AttributeValue]
+) -> Mapping[str, AttributeValue]:
     """Per attribute the value with the greatest (event time, digest)."""
+    if not one or not other:
+        return one or other
     merged = dict(one)
     for name, value in other.items():
         if name not in merged or merged[name][:2] < value[:2]:
@@ -40,7 +44,7 @@ def fold_sightings(sightings: Iterable[SessionSighting]) -> dict[str, SessionSig
     return folded
 
 
-def dump_attributes(attributes: dict[str, AttributeValue]) -> str:
+def dump_attributes(attributes: Mapping[str, AttributeValue]) -> str:
     """As stored: ``[[event_unix_nano, digest, {name: value}], ...]``, for a span tells several attributes at once."""
     told = sorted((value.event_unix_nano, value.digest, name) for name, value in attributes.items())
     groups = [
@@ -61,6 +65,6 @@ def load_attributes(text: str | None) -> dict[str, AttributeValue]:
     }
 
 
-def plain_attributes(attributes: dict[str, AttributeValue]) -> dict[str, Any]:
+def plain_attributes(attributes: Mapping[str, AttributeValue]) -> dict[str, Any]:
     """Only the winning values."""
     return {name: value.value for name, value in attributes.items()}

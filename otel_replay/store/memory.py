@@ -61,9 +61,10 @@ class MemoryStore:
 
     def commit(self, write: Write) -> Receipt:
         with self._lock:
-            if write.digest and (write.project, write.digest) in self._digests:
+            digests = {(write.project, digest) for digest in (write.digest, *write.further_digests) if digest}
+            if digests & self._digests:
                 return Receipt(duplicate=True)
-            self._digests.add((write.project, write.digest))
+            self._digests |= digests
             self._writes.append(write)
             self._note(write)
             return Receipt(False, [self._store_chunk(chunk) for chunk in write.chunks])

@@ -118,12 +118,14 @@ class TextQuery:
         """Ascending and apart."""
         folded = fold(text)
         found = sorted(match.span() for pattern in self._patterns for match in pattern.finditer(folded))
+        starts = _original(text, [start for start, _ in found])
+        lasts = _original(text, [end - 1 for _, end in found])
+        ends = _original(text, [end for _, end in found])  # accents that follow belong to the word
         apart: list[tuple[int, int]] = []
-        for start, end in found:
+        for start, last, end in zip(starts, lasts, ends, strict=True):
             if not apart or start >= apart[-1][1]:
-                apart.append((start, end))
-        bounds = _original(text, [bound for one in apart[:_HIGHLIGHTS] for bound in one])
-        return list(zip(bounds[::2], bounds[1::2], strict=True))
+                apart.append((start, max(last + 1, end)))  # one character may be several: ¾ is 3 and 4
+        return apart[:_HIGHLIGHTS]
 
 
 def _term(quoted: str | None, plain: str | None) -> Term | None:

@@ -17,7 +17,7 @@ from tests.genai.spans import any_value, span
 
 def pieces(built: Span) -> list[bytes]:
     raw = built.SerializeToString()
-    ranges = content_ranges(raw, Span.FromString(raw))
+    ranges = content_ranges(raw)
     bounds = [0, *(bound for one in ranges for bound in one), len(raw)]
     assert bounds == sorted(bounds)
     return [raw[start:end] for start, end in ranges]
@@ -81,10 +81,17 @@ def test_contents_of_events() -> None:
     assert [text_of(piece) for piece in found] == ["what?", "that.", "plain", "x" * LARGE_BYTES]
 
 
+def test_a_span_that_is_written_unlike_others_is_left_whole() -> None:
+    raw = span({"gen_ai.prompt.0.content": "hi"}).SerializeToString()
+    value_before_key = b"\x4a\x08\x12\x03\x0a\x01v\x0a\x01k"
+    assert content_ranges(raw)
+    assert content_ranges(raw + value_before_key) == ()
+
+
 def test_a_short_text_is_not_mistaken_for_the_same_bytes_elsewhere() -> None:
     built = span({"session.id": "hi", "gen_ai.prompt.0.content": "hi"}, name="hi")
     raw = built.SerializeToString()
-    [(start, end)] = content_ranges(raw, built)
+    [(start, end)] = content_ranges(raw)
     assert raw[start:end] == b"hi"
     assert b"gen_ai.prompt.0.content" in raw[:start]
 
@@ -98,6 +105,9 @@ def test_a_text_is_not_mistaken_for_one_that_begins_the_same() -> None:
     ("piece", "wanted"),
     [
         (b'{"role":"user","content":"old form"}', "old form"),
+        (b'{"role":"user","parts":[{"type":"text","content":"data:image/png;base64,AAAA"}]}', ""),
+        (b'{"role":"user","parts":[{"type":"text","content":"data: all of it"}]}', "data: all of it"),
+        (b'{"role":"user","parts":[{"type":"text","content":"a","name":"b"}]}', "a\nb"),
         (b'{"role":"assistant","parts":[{"type":"tool_call","id":"c1","name":"f","arguments":{"id":7}}]}', "f\n7"),
         (b'{"role":"tool","parts":[{"type":"tool_call_response","id":"c1","response":{"type":"rain"}}]}', "rain"),
         (b'{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}', ""),

@@ -124,6 +124,7 @@ def test_stopping_is_safe_at_any_time(tmp_path: Path) -> None:
     again.stop()
 
 
+@pytest.mark.slow
 def test_the_store_stays_open_for_a_call_that_was_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """gRPC forgets a cancelled call, but its thread reads on; SQLite crashes where a connection is closed under it."""
     reading, go_on, read = threading.Event(), threading.Event(), list[object]()

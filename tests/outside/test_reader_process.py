@@ -138,6 +138,7 @@ def test_too_long(store: SqliteStore, tmp_path: Path) -> None:
     process.close()
 
 
+@pytest.mark.slow
 def test_too_many(process: ReaderProcess) -> None:
     first = started(process)
     os.kill(first, signal.SIGSTOP)
@@ -154,6 +155,7 @@ def test_too_many(process: ReaderProcess) -> None:
     assert len(answers) == WAITING_CALLS
 
 
+@pytest.mark.slow
 def test_closing_ends_it_in_the_middle_of_a_call(process: ReaderProcess) -> None:
     first = started(process)
     os.kill(first, signal.SIGSTOP)
@@ -188,6 +190,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 @needs_proc
 def test_it_does_not_outlive_its_parent(store: SqliteStore, tmp_path: Path) -> None:
     command = [sys.executable, "-c", PARENT, str(tmp_path / "replay.db")]
@@ -200,6 +203,7 @@ def test_it_does_not_outlive_its_parent(store: SqliteStore, tmp_path: Path) -> N
         assert eventually(lambda: is_alive(child), lambda alive: not alive) is False
 
 
+@pytest.mark.slow
 @needs_proc
 def test_an_interrupt_is_for_the_server(process: ReaderProcess) -> None:
     child = started(process)

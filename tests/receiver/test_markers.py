@@ -43,6 +43,7 @@ def test_every_occurrence_and_none_across_records(copies: int, records: list[byt
     assert [sorted(zip(*hits, strict=True)) for hits in found] == expected(records * copies)
 
 
+@pytest.mark.slow
 def test_threads_share_a_scan() -> None:
     records = [b"x" * 1000 + b"aab"] * 200
     with ThreadPoolExecutor(8) as threads:

@@ -270,6 +270,7 @@ LARGE = KeyValue(key="padding")
 LARGE.value.string_value = "x" * 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copies", [1, 40], ids=["few hits", "many hits"])
 @pytest.mark.parametrize("padding", [b"", Resource(attributes=[LARGE]).SerializeToString()], ids=["small", "large"])
 @settings(deadline=None, max_examples=150)

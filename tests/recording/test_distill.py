@@ -409,6 +409,7 @@ VALUES = st.recursive(
 NONSENSE = VALUES | st.builds(event, st.integers(0, 7), VALUES, st.integers(0, 9) | st.floats())
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(st.lists(NONSENSE, max_size=6))
 def test_nonsense_never_raises(events: list[Any]) -> None:

@@ -182,6 +182,7 @@ MUTATIONS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.lists(MUTATIONS, max_size=6))
 def test_nonsense_leaves_a_sound_tree(mutations: list[dict[str, Any]]) -> None:

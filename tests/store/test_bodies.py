@@ -42,7 +42,7 @@ def with_contents(built: Write) -> Write:
     rows = []
     for row in built.interactions:
         record = ids.index((row.trace_id, row.span_id))
-        ranges = content_ranges(raws[record], Span.FromString(raws[record]))
+        ranges = content_ranges(raws[record])
         rows.append(row._replace(record=record, contents=ranges))
     return replace(built, interactions=rows)
 

@@ -63,6 +63,7 @@ def test_the_log_starts_again_and_again(store: SqliteStore, path: Path, tries: l
     assert len(store.spans_of_trace(1, TRACE)) == 100
 
 
+@pytest.mark.slow
 def test_readers_one_after_the_other_do_not_starve_it(store: SqliteStore, path: Path, tries: list[bool]) -> None:
     """At any time at least one of them is in the middle of a snapshot of the log."""
     reader = SqliteReader(path)

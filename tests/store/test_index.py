@@ -147,6 +147,32 @@ def test_ids_that_look_alike_have_different_hashes() -> None:
     assert HASH(1, X_RAY[3]).to_bytes(8, "little") == hashes[3]
 
 
+@given(st.lists(st.binary(max_size=80), max_size=12))
+def test_the_hash_of_an_id_does_not_depend_on_its_neighbours(ids: list[bytes]) -> None:
+    packed = HASH.pack(3, ids)
+    assert [packed[at : at + 8] for at in range(0, len(packed), 8)] == [
+        HASH(3, one).to_bytes(8, "little") for one in ids
+    ]
+
+
+@pytest.mark.parametrize(
+    ("item", "hashed"),
+    [
+        (b"", 0xF46E6DD30FACC9E1),
+        (bytes(range(16)), 0xDEE52BF162B072EC),
+        (bytes(range(15)), 0x688E6A2238EBE7BC),
+        (b"x" * 64, 0x688550A92C6C6E0A),
+        (b"x" * 65, 0x87EEF4C2B1A8CDB6),
+    ],
+)
+def test_files_hold_these_hashes(item: bytes, hashed: int) -> None:
+    assert HASH(1, item) == hashed
+
+
+def test_ids_that_differ_in_zeros_at_the_end_have_different_hashes() -> None:
+    assert len({HASH(1, b"id" + bytes(zeros)) for zeros in range(80)}) == 80
+
+
 def test_another_key_gives_other_hashes() -> None:
     assert not {KeyedHash(b"other" * 6)(1, one) for one in X_RAY} & {HASH(1, one) for one in X_RAY}
 
@@ -163,6 +189,7 @@ def check(index: Index, expected: dict[tuple[int, int], set[int]], gone: set[int
             assert blocks - gone <= set(found) <= blocks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_lookups_find_what_a_search_through_everything_finds(
     index: Index, seed: int, monkeypatch: pytest.MonkeyPatch
@@ -307,6 +334,7 @@ def test_bounds_in_time_spare_segments(index: Index) -> None:
 # Ends at any point
 
 
+@pytest.mark.slow
 def test_a_merge_that_was_killed_leaves_the_index_as_it_was(tmp_path: Path) -> None:
     """At every single task of a merge of three tiers; then the next process goes on."""
     path = tmp_path / "replay.db"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from otel_replay.model import MAX_UNIX_NANO, Chunk, Signal, Source
@@ -31,6 +32,9 @@ class Origin(NamedTuple):
     key_id: int = 0
 
 
+_NOTHING: Mapping[str, AttributeValue] = MappingProxyType({})
+
+
 @dataclass(slots=True)
 class Findings:
     """Collected record by record, or many at a time; made a :class:`Write` at the end. Times are as received."""
@@ -42,7 +46,7 @@ class Findings:
     services: set[str] = field(default_factory=set)
     operations: set[tuple[str, str]] = field(default_factory=set)
     seen: dict[str, tuple[int, int]] = field(default_factory=dict)
-    told: dict[str, dict[str, AttributeValue]] = field(default_factory=dict)
+    told: dict[str, Mapping[str, AttributeValue]] = field(default_factory=dict)
     interactions: list[InteractionRow] = field(default_factory=list)
     actions: list[ActionRow] = field(default_factory=list)
     session_traces: set[tuple[str, str]] = field(default_factory=set)
@@ -89,8 +93,9 @@ class Findings:
         )
 
     def _sightings(self) -> list[SessionSighting]:
+        told = self.told.get
         return [
-            SessionSighting(session, capped(start), capped(end), self.told.get(session, {}))
+            SessionSighting(session, capped(start), capped(end), told(session, _NOTHING))
             for session, (start, end) in self.seen.items()
         ]
 

@@ -52,7 +52,7 @@ def read_logs(accepted: AcceptedRequest, origin: Origin, found: Findings) -> byt
     text, bounds = join_records([log.raw for log in logs])
     session, user, recording = _SCAN.find(text, bounds)
     naming, marked = Naming(), set(recording.records)
-    for record in naming.read(text, bounds.tolist(), session, user, _USUAL_NAMES):
+    for record in naming.read(text, bounds, session, user, _USUAL_NAMES):
         log = logs[record]
         naming.assign(record, record_identity(log.record).or_else(log.around.identity))
     is_plain = [not _is_recording(log, record in marked) for record, log in enumerate(logs)]

@@ -9,16 +9,18 @@ import xxhash
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otel_replay.genai import interpret, user_action
-from otel_replay.genai.contents import content_ranges
+from otel_replay.genai.contents import ranges_at
 from otel_replay.genai.identity import IDENTITY_KEYS, Identity, record_identity
 from otel_replay.genai.interpret import HEADLINE_KEYS
 from otel_replay.model import Interaction, UserAction
 from otel_replay.otlp.attributes import attributes_under
+from otel_replay.otlp.encoded import SpanPlaces, UnusualEncoding, span_places, values_at
 from otel_replay.receiver.prepare.findings import SESSION_ATTRIBUTES, Findings, capped, said
 from otel_replay.receiver.prepare.surroundings import Surroundings
 from otel_replay.store.base import ActionRow, InteractionRow, SpanVersion
 
 _KEYS = HEADLINE_KEYS.union(IDENTITY_KEYS, SESSION_ATTRIBUTES)
+_NAMES = {key.encode(): key for key in _KEYS}
 _STATUS = {Status.STATUS_CODE_OK: "ok", Status.STATUS_CODE_ERROR: "error"}
 
 
@@ -28,7 +30,8 @@ def tell_span(span: Span, raw: bytes, record: int, around: Surroundings, found: 
     ``raw`` is its encoding, ``record`` its place in the request. Gives what is still to be noted of its identity: the
     session was mentioned.
     """
-    attributes = attributes_under(span.attributes, _KEYS)
+    places = _places(raw)
+    attributes = values_at(raw, places.attributes, _NAMES) if places else attributes_under(span.attributes, _KEYS)
     interaction = interpret(span, around.scope_name, attributes=attributes, with_content=False)
     action = None if interaction else user_action(span, around.scope_name)
     if not interaction and not action:
@@ -36,7 +39,9 @@ def tell_span(span: Span, raw: bytes, record: int, around: Surroundings, found: 
     version = SpanVersion(capped(span.end_time_unix_nano), len(raw), xxhash.xxh3_128_digest(raw))
     named = record_identity(span, attributes).or_else(around.identity)
     if interaction:
-        found.interactions.append(_interaction_row(span, raw, record, version, named, around, attributes, interaction))
+        contents = ranges_at(raw, places) if places else ()
+        row = _interaction_row(span, record, version, named, around, attributes, interaction, contents)
+        found.interactions.append(row)
     if action:
         found.actions.append(_action_row(span, version, named, action))
     if named.session_id:
@@ -47,15 +52,22 @@ def tell_span(span: Span, raw: bytes, record: int, around: Surroundings, found: 
     return Identity(named.session_id)
 
 
+def _places(raw: bytes) -> SpanPlaces | None:
+    try:
+        return span_places(raw)
+    except UnusualEncoding:
+        return None
+
+
 def _interaction_row(
     span: Span,
-    raw: bytes,
     record: int,
     version: SpanVersion,
     named: Identity,
     around: Surroundings,
     attributes: Mapping[str, Any],
     interaction: Interaction,
+    contents: tuple[tuple[int, int], ...],
 ) -> InteractionRow:
     return InteractionRow(
         trace_id=span.trace_id.hex(),
@@ -78,7 +90,7 @@ def _interaction_row(
         cost_usd=interaction.cost_usd,
         time_to_first_token_ns=interaction.time_to_first_token_ns,
         record=record,
-        contents=content_ranges(raw, span),
+        contents=contents,
     )
 
 

@@ -36,7 +36,7 @@ def read_traces(accepted: AcceptedRequest, found: Findings) -> None:
     _summarise(spans, scopes, found)
     telling, session, user, failed = _SCAN.find(spans.text, spans.bounds)
     naming = Naming()
-    unread = naming.read(spans.text, spans.bounds.tolist(), session, user, _USUAL_NAMES)
+    unread = naming.read(spans.text, spans.bounds, session, user, _USUAL_NAMES)
     marked = set(telling.records)
     for record, raw, around in _slices(spans, scopes, unread.union(telling.records, failed.records)):
         span = Span.FromString(raw)
@@ -48,7 +48,8 @@ def read_traces(accepted: AcceptedRequest, found: Findings) -> None:
             naming.assign(record, record_identity(span).or_else(around.identity))
     for scope in scopes:
         naming.assign_rest(range(scope.first, scope.last), scope.around.identity)
-    naming.note(spans.starts.tolist(), spans.ends.tolist(), found)
+    naming.note_alike(spans.starts, spans.ends, found)
+    naming.note(spans.starts, spans.ends, found)
 
 
 def _slices(
@@ -84,4 +85,4 @@ def _summarise(spans: SpanTable, scopes: Sequence[_Scope], found: Findings) -> N
     for scope in scopes:
         service = scope.around.service
         found.services.add(service)
-        found.operations.update([(service, name.decode()) for name in set(spans.names[scope.first : scope.last])])
+        found.operations.update([(service, name) for name in set(spans.names[scope.first : scope.last])])

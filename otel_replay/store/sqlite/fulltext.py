@@ -49,6 +49,9 @@ class _Body(NamedTuple):
     doc: int | None
 
 
+_PROJECT_AND_TEXT = "? || ' ' || ?"
+"""Put together by SQLite: text of ASCII is handed over as it is, with the project's word in it it is encoded anew."""
+
 _BODY = "bodies.id, project, start_unix_nano, length, doc"
 
 
@@ -82,8 +85,8 @@ class FullTextFollower:
             return False
         texts = self._texts(connection, moved)
         connection.executemany(
-            "INSERT INTO texts (texts, rowid, text) VALUES ('delete', ?, ?)",
-            [(body.doc, texts[body.number]) for body in moved],
+            f"INSERT INTO texts (texts, rowid, text) VALUES ('delete', ?, {_PROJECT_AND_TEXT})",
+            [(body.doc, _project_word(body.project), texts[body.number]) for body in moved],
         )
         self._index(connection, moved, texts)
         connection.executemany("DELETE FROM moved_texts WHERE id = ?", [(body.number,) for body in moved])
@@ -92,12 +95,13 @@ class FullTextFollower:
     def _index(self, connection: Any, bodies: Sequence[_Body], texts: dict[int, str] | None = None) -> None:
         texts = texts or self._texts(connection, bodies)
         documents = _numbered(connection, bodies)
-        rows = [(document, texts[body]) for document, body in sorted(documents)]
-        connection.executemany("INSERT INTO texts (rowid, text) VALUES (?, ?)", rows)
+        words = {body.number: _project_word(body.project) for body in bodies}
+        rows = [(document, words[body], texts[body]) for document, body in sorted(documents)]
+        connection.executemany(f"INSERT INTO texts (rowid, text) VALUES (?, {_PROJECT_AND_TEXT})", rows)
         connection.executemany("UPDATE bodies SET doc = ? WHERE id = ?", documents)
 
     def _texts(self, connection: Any, bodies: Iterable[_Body]) -> dict[int, str]:
-        """What is indexed of each, by number."""
+        """What is indexed of each beside the word of its project, by number."""
         missing: dict[int, list[int]] = defaultdict(list)
         pieces: dict[int, bytes] = {}
         projects = {body.number: body.project for body in bodies}
@@ -109,10 +113,12 @@ class FullTextFollower:
                 pieces[number] = piece
         for project, numbers in missing.items():
             pieces |= BodyReader(connection, project).contents(numbers)
-        return {
-            number: f"{_project_word(project)} {fold(text_of(pieces.get(number, b'')))}"
-            for number, project in projects.items()
-        }
+        return {number: _indexable(text_of(pieces.get(number, b""))) for number in projects}
+
+
+def _indexable(text: str) -> str:
+    """A folded text, but for what FTS5's tokenizer folds itself: the case of ASCII."""
+    return text if text.isascii() else fold(text)
 
 
 def waiting_texts(connection: Any) -> int:

@@ -24,7 +24,6 @@ class Ingest:
     def __init__(self, connection: Any, index_hash: KeyedHash, bodies: BodyWriter) -> None:
         self._connection = connection
         self._bodies = bodies
-        self._rows = RowWriter(connection)
         self._blocks = BlockRows(connection, index_hash)
         self._rows = RowWriter(connection)
         self._operations = OperationNotes(connection)
@@ -47,11 +46,15 @@ class Ingest:
         return Receipt(not is_new, [ChunkReceipt(*chunk) for chunk in chunks])
 
     def _is_new(self, write: Write) -> bool:
-        """Whether no equal request is stored; its digest is noted."""
+        """Whether no equal request is stored; then its digest is noted."""
         if not write.digest:
             return True
-        row = (write.project, write.digest, write.received_unix_nano)
-        return bool(self._connection.execute("INSERT OR IGNORE INTO requests VALUES (?, ?, ?)", row).rowcount)
+        rows = [(write.project, digest, write.received_unix_nano) for digest in (write.digest, *write.further_digests)]
+        known = "SELECT 1 FROM requests WHERE project = ? AND digest = ?"
+        if write.further_digests and any(self._connection.execute(known, row[:2]).fetchone() for row in rows):
+            return False
+        insert = "INSERT OR IGNORE INTO requests VALUES (?, ?, ?)"
+        return bool(self._connection.executemany(insert, rows).rowcount)
 
     def _add_block(self, group: list[Write]) -> None:
         block = merge(group, self._bodies.detach(group[0].project, group))

@@ -199,7 +199,7 @@ class _Search:
         for stored in self._telemetry.spans_of_trace(self._project, candidate.trace_id.hex()):
             if stored.span.span_id == candidate.span_id:
                 raw = stored.span.SerializeToString()
-                return any(raw[start:end] == piece for start, end in content_ranges(raw, stored.span))
+                return any(raw[start:end] == piece for start, end in content_ranges(raw))
         return False
 
     def _hits(self, found: list[tuple[_Candidate, Snippet]]) -> list[SearchHit]:
