@@ -102,8 +102,9 @@ class Write:
     ``body`` is a valid protobuf request (empty: only chunks). ``trace_ids`` and ``session_ids`` become the index
     entries of the block it lands in. ``further_digests`` are those of more requests that ``body`` holds; of such a
     write nothing is stored when any of its requests is known, and its receipt says duplicate. ``session_traces`` are
-    (session id, trace id) edges, those of ``interactions`` and ``actions`` among them; ``operations`` are (service, span name). Of the records' times ``start_unix_nano`` is the
-    least start, ``last_start_unix_nano`` the greatest start, ``end_unix_nano`` the greatest end.
+    (session id, trace id) edges, those of ``interactions`` and ``actions`` among them; ``operations`` are (service,
+    span name). Of the records' times ``start_unix_nano`` is the least start, ``last_start_unix_nano`` the greatest
+    start, ``end_unix_nano`` the greatest end.
     """
 
     project: int
