@@ -13,8 +13,9 @@ from otel_replay.errors import InvalidRequest, NotFound, StoreError
 from otel_replay.genai.identity import session_of
 from otel_replay.model import DEFAULT_PROJECT, DomEvent, Gap, Session, StoredLog, StoredSpan
 from otel_replay.otlp import json as otlp_json
+from otel_replay.query.following import wait_for
 from otel_replay.query.recordings import MAX_PAGE_BYTES, RecordingPage, StreamRecording, read_recording
-from otel_replay.query.search import search_page_dict, wait_until_searchable
+from otel_replay.query.search import search_page_dict
 from otel_replay.query.sessions import (
     DEFAULT_LIMIT,
     check_limit,
@@ -23,7 +24,7 @@ from otel_replay.query.sessions import (
     session_filter,
     skipped,
 )
-from otel_replay.query.statistics import DEFAULT_GROUPS, interaction_filter, table_dict, wait_until_counted
+from otel_replay.query.statistics import DEFAULT_GROUPS, interaction_filter, table_dict
 from otel_replay.query.traces import Attributes, span_filter, trace_page_dict
 from otel_replay.recording.streams import find_gaps
 from otel_replay.recording.untrusted import storable
@@ -156,7 +157,7 @@ class LocalReplay:
             since_unix_nano=since_unix_nano,
             until_unix_nano=until_unix_nano,
         )
-        waiting = wait_until_counted(self._reader, wait_ns)
+        waiting = wait_for(self._reader, lambda lag: lag.interactions, wait_ns)
         return table_dict(by, self._reader.statistics(self._project, by, wanted, limit=check_limit(limit)), waiting)
 
     def search(
@@ -194,7 +195,7 @@ class LocalReplay:
             until_unix_nano=until_unix_nano,
         )
         limit, after = check_limit(limit), decode_cursor(cursor)
-        waiting = wait_until_searchable(self._reader, wait_ns)
+        waiting = wait_for(self._reader, lambda lag: lag.texts, wait_ns)
         return search_page_dict(self._reader.search(self._project, text, wanted, limit=limit, after=after), waiting)
 
     def traces(

@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from otel_replay.errors import InvalidRequest
 from otel_replay.query.sessions import encode_cursor
-from otel_replay.query.statistics import MAX_WAIT_NS
-from otel_replay.store.base import Reader, SearchHit, SearchPage
-
-_POLL_S = 0.01
-
-
-def wait_until_searchable(reader: Reader, wait_ns: int) -> int:
-    """Texts that are stored and not searchable, once there are none, or after ``wait_ns``."""
-    if not 0 <= wait_ns <= MAX_WAIT_NS:
-        raise InvalidRequest(f"cannot wait {str(wait_ns)[:40]} ns", hint="wait for 0s to 10s")
-    deadline = time.monotonic_ns() + wait_ns
-    while (waiting := reader.lag().texts) and time.monotonic_ns() < deadline:
-        time.sleep(_POLL_S)
-    return waiting
+from otel_replay.store.base import SearchHit, SearchPage
 
 
 def search_page_dict(page: SearchPage, waiting: int) -> dict[str, Any]:

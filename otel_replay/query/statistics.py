@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from otel_replay.errors import InvalidRequest
 from otel_replay.model import Usage
 from otel_replay.query.sessions import in_range, text_or_none
-from otel_replay.store.base import InteractionFilter, Reader, Statistics, StatisticsTable
+from otel_replay.store.base import InteractionFilter, Statistics, StatisticsTable
 
 DEFAULT_GROUPS = 100
-MAX_WAIT_NS = 10 * 10**9
-_POLL_S = 0.01
 
 
 def interaction_filter(
@@ -39,16 +35,6 @@ def interaction_filter(
         since_unix_nano=in_range(since_unix_nano),
         until_unix_nano=in_range(until_unix_nano),
     )
-
-
-def wait_until_counted(reader: Reader, wait_ns: int) -> int:
-    """Interactions that are stored and not counted, once there are none, or after ``wait_ns``."""
-    if not 0 <= wait_ns <= MAX_WAIT_NS:
-        raise InvalidRequest(f"cannot wait {str(wait_ns)[:40]} ns", hint="wait for 0s to 10s")
-    deadline = time.monotonic_ns() + wait_ns
-    while (waiting := reader.lag().interactions) and time.monotonic_ns() < deadline:
-        time.sleep(_POLL_S)
-    return waiting
 
 
 def table_dict(by: str, table: StatisticsTable, waiting: int) -> dict[str, Any]:
