@@ -36,7 +36,7 @@ test: lint types page ## everything a change has to pass; closes with pytest's s
 
 .PHONY: test-fast
 test-fast: .venv/stamp-test page ## the quick tests only (under a minute)
-	@pytest -m "not slow and not browser"
+	@pytest -m "not slow and not browser" -n 2
 
 .PHONY: soak
 soak: .venv/stamp-test page ## the same tests with the long counts; figures go to docs/results/
