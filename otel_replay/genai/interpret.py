@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -99,26 +101,28 @@ def interpret(
     return _with_content(headline, reader, SpanFacts(own, events, scope_name))
 
 
+@lru_cache(1024)
+def _keys_of_fields(keys: tuple[str, ...]) -> Mapping[str, list[str]]:
+    """For each field those of the keys that may hold it, by precedence. Spans of one library have the same keys."""
+    places = sorted((field, rank, key) for key in keys for field, rank in _KEY_INDEX[key])
+    return {field: [key for *_, key in group] for field, group in groupby(places, itemgetter(0))}
+
+
 class _Reader:
     """Gives each field the first readable value by precedence, and collects why something could not be read."""
 
     def __init__(self, attributes: Mapping[str, Any]) -> None:
         self._attributes = attributes
-        self._found: dict[str, list[tuple[int, str]]] = {}
+        self._keys = _keys_of_fields(tuple([key for key in attributes if key in _KEY_INDEX]))
         self.warnings: list[str] = []
-        for key, value in attributes.items():
-            places = _KEY_INDEX.get(key)
-            if places and (value or not is_empty(value)):
-                for field, rank in places:
-                    self._found.setdefault(field, []).append((rank, key))
 
     def first(self, field: str, convert: Callable[[Any], T]) -> T | None:
-        found = self._found.get(field)
-        if found is None:
-            return None
-        for _, key in sorted(found) if len(found) > 1 else found:
+        for key in self._keys.get(field, ()):
+            value = self._attributes[key]
+            if not value and is_empty(value):
+                continue
             try:
-                return convert(self._attributes[key])
+                return convert(value)
             except UnreadableError as error:
                 self._warn(key, str(error))
         return None
