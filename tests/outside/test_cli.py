@@ -81,6 +81,7 @@ def test_every_option_reads_its_variable(name: str, option: click.Option) -> Non
         value = option.type.choices[-1]
     if isinstance(option.type, click.Path) and option.type.exists:
         value = "."
+    value = {"time": "15m", "duration": "1s", "boolean": "true"}.get(option.type.name, value)
     one = cli.commands[name]
     arguments = ["an id" for argument in one.params if isinstance(argument, click.Argument) and argument.required]
     variable = "OTEL_REPLAY_" + option.opts[0].lstrip("-").upper().replace("-", "_")

@@ -237,7 +237,7 @@ def test_wrong_parameters(told: Outside, parameters: Mapping[str, str], words: s
 def test_wrong_options(told: Outside) -> None:
     for given, kind in (
         (("--attr", "http.route"), InvalidRequest),
-        (("--min-duration", "5"), InvalidRequest),
+        (("--min-duration", "5"), SystemExit),
         (("--status", "bad"), SystemExit),
         (("--limit", "0"), SystemExit),
     ):

@@ -1,0 +1,127 @@
+"""Options that several commands have, each also read from its environment variable."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from otel_replay.config import environment_name
+from otel_replay.errors import InvalidRequest
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def option(*names: str, **settings: Any) -> Callable[[Function], Function]:
+    """A click option that is also read from its environment variable, which ``--help`` shows."""
+    return click.option(*names, envvar=environment_name(names[0]), show_envvar=True, **settings)
+
+
+class Time(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
+    """A time of the command line as Unix nanoseconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from otel_replay.query.times import parse_time
+
+        try:
+            return parse_time(value, time.time_ns())
+        except InvalidRequest as error:
+            self.fail(str(error), param, ctx)
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
+    """A duration of the command line in nanoseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from otel_replay.query.times import parse_duration
+
+        try:
+            return parse_duration(value)
+        except InvalidRequest as error:
+            self.fail(str(error), param, ctx)
+
+
+def form_option(*forms: str) -> Callable[[Function], Function]:
+    """``--format``; the first is what is written unless told otherwise."""
+    return option("--format", "form", type=click.Choice(forms), default=forms[0], show_default=True, help="Output.")
+
+
+def period_options(since: str) -> Callable[[Function], Function]:
+    """``--since`` and ``--until``; ``since`` says of what."""
+
+    def decorate(command: Function) -> Function:
+        command = option("--until", "until_unix_nano", type=Time(), help=f"{since} before.")(command)
+        text = f"{since} at or after: RFC 3339, Unix nanoseconds, or 15m, 2d ago."
+        return option("--since", "since_unix_nano", type=Time(), help=text)(command)
+
+    return decorate
+
+
+def page_options(what: str, usual: int = 50) -> Callable[[Function], Function]:
+    """``--limit`` and ``--cursor``."""
+
+    def decorate(command: Function) -> Function:
+        command = option("--cursor", help="The next_cursor of the page before.")(command)
+        return limit_option(f"{what} on a page.", usual)(command)
+
+    return decorate
+
+
+def limit_option(text: str, usual: int) -> Callable[[Function], Function]:
+    return option("--limit", type=click.IntRange(1, 1000), default=usual, show_default=True, help=text)
+
+
+def call_options(only: str) -> Callable[[Function], Function]:
+    """What model calls are chosen by; ``only`` is what is left of them."""
+    texts = {
+        "--user": f"Only {only} for this user.id.",
+        "--feature": f"Only {only} of this feature.",
+        "--label": "Only in sessions with this label.",
+        "--service": f"Only {only} by this service.",
+        "--model": f"Only {only} of this model, asked for or answering.",
+    }
+
+    def decorate(command: Function) -> Function:
+        for name, text in reversed(texts.items()):
+            command = option(name, help=text)(command)
+        command = option("--conversation", "conversation_id", metavar="ID", help="Only in this conversation.")(command)
+        return option("--session", "session_id", metavar="ID", help="Only in this session.")(command)
+
+    return decorate
+
+
+def wait_option(until: str) -> Callable[[Function], Function]:
+    return option("--wait", "wait_ns", type=Duration(), default="0s", help=f"Wait so long at most until {until}.")
+
+
+def source_options(command: Function) -> Function:
+    """``--db`` and ``--url``: where to read from."""
+    command = option(
+        "--url", metavar="URL", help="Ask a running server (http://127.0.0.1:4318) instead of reading a file."
+    )(command)
+    return database_option("SQLite file to read.")(command)
+
+
+def database_option(text: str) -> Callable[[Function], Function]:
+    path = click.Path(dir_okay=False, path_type=Path)
+    return option("--db", type=path, default="replay.db", show_default=True, help=text)
+
+
+@contextmanager
+def opened(db: Path, url: str | None) -> Iterator[Any]:
+    """The :class:`~otel_replay.query.local.Replay` that ``--db`` and ``--url`` name."""
+    from otel_replay.query.opening import open_replay
+
+    replay = open_replay(url or str(db))
+    try:
+        yield replay
+    finally:
+        replay.close()

@@ -1,0 +1,88 @@
+"""Commands that run something: the receiver, and a load on a receiver."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+
+from otel_replay.cli.options import database_option, form_option, option
+from otel_replay.config import LOOPBACK_ORIGINS, Settings
+
+
+@click.command()
+@database_option("SQLite file.")
+@option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@option(
+    "--grpc-port", type=click.IntRange(0, 65535), default=4317, show_default=True, help="OTLP/gRPC; 0: any free port."
+)
+@option("--http-port", type=click.IntRange(0, 65535), default=4318, show_default=True, help="OTLP/HTTP, API and page.")
+@option("--browser-origins", default=LOOPBACK_ORIGINS, help="Regular expression: web origins that may send.")
+@option("--allow-unauthenticated", is_flag=True, help="Listen beyond loopback although there are no keys yet.")
+@option("--demo", is_flag=True, help="Load the sample session and start the example chat application.")
+@option("--demo-port", type=click.IntRange(0, 65535), default=8600, show_default=True, help="Port of the example.")
+def serve(
+    db: Path,
+    host: str,
+    grpc_port: int,
+    http_port: int,
+    browser_origins: str,
+    allow_unauthenticated: bool,
+    demo: bool,
+    demo_port: int,
+) -> None:
+    """Receive telemetry and recordings, and serve the page."""
+    from otel_replay.server import Server, collect_garbage_rarely
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    server = Server(Settings(db, host, grpc_port, http_port, browser_origins, allow_unauthenticated))
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    server.start()
+    collect_garbage_rarely()
+    example = None
+    try:
+        click.echo(f"otel-replay: grpc {server.grpc_address}", err=True)
+        click.echo(f"otel-replay: http {server.http_url}", err=True)
+        if demo:
+            from otel_replay.demo import start_demo
+
+            example = start_demo(server, demo_port)
+        stopping.wait()
+        click.echo("otel-replay: stopping", err=True)
+    finally:
+        if example is not None:
+            example.stop()
+        server.stop()
+
+
+@click.command()
+@option(
+    "--workload",
+    type=click.Choice(["w1", "w2", "w2c", "recordings"]),
+    default="w1",
+    show_default=True,
+    help="What is sent.",
+)
+@option("--protocol", type=click.Choice(["grpc", "http"]), default="grpc", show_default=True, help="For spans.")
+@option("--target", metavar="HOST:PORT", help="A running receiver; else one of its own, on an empty file.")
+@option("--api", metavar="HOST:PORT", help="The target's HTTP port, to read samples back.")
+@option("--spans-per-request", type=click.IntRange(1, 4096), help="Default: 512, of w2c 128.")
+@option("--requests", type=click.IntRange(1), help="Default: some seconds' worth.")
+@option("--seconds", type=click.FloatRange(0, min_open=True), help="Send for so long instead.")
+@option("--connections", type=click.IntRange(1, 256), default=1, show_default=True, help="Of gRPC.")
+@option("--in-flight", type=click.IntRange(1, 256), default=16, show_default=True, help="Unanswered requests.")
+@option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Rounds; medians are reported.")
+@option("--seed", help="Equal seeds send equal ids. Default: from the clock.")
+@option("--work-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="For requests and databases.")
+@form_option("text", "json")
+def bench(form: str, **options: Any) -> None:
+    """How fast a receiver acknowledges spans or recordings; needs Linux and a C compiler."""
+    from otel_replay.bench import run_bench
+
+    run_bench(form, **options)
