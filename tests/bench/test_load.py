@@ -120,6 +120,7 @@ def test_an_address() -> None:
     assert Address.parse("[::1]:4317").url == "http://[::1]:4317"
 
 
+@pytest.mark.feature("X7")
 @pytest.mark.parametrize("target", [True, False])
 def test_the_command(server: RunningServer, tmp_path: Path, target: bool) -> None:
     there = [f"{one.host}:{one.port}" for one in (server.grpc, server.http)]

@@ -11,6 +11,7 @@ from tests.bench.ratios import BASELINE, REQUESTS, TOLERANCE, ratio
 
 
 @pytest.mark.slow
+@pytest.mark.feature("X7")
 @pytest.mark.parametrize("workload", list(REQUESTS))
 def test_storing_costs_no_more_than_it_did(workload: Workload) -> None:
     allowed = json.loads(BASELINE.read_text())[workload.value] * (1 + TOLERANCE)
