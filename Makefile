@@ -31,7 +31,7 @@ page: $(STATIC)/index.html ## build the web page and the script-tag recorder, wh
 
 .PHONY: test
 test: lint types page ## everything a change has to pass; closes with pytest's summary line
-	@.ci/chromium
+	@.ci/chromium && .ci/nghttp2
 	@pytest
 
 .PHONY: test-fast
@@ -40,15 +40,17 @@ test-fast: .venv/stamp-test page ## the quick tests only (under a minute)
 
 .PHONY: soak
 soak: .venv/stamp-test page ## the same tests with the long counts; figures go to docs/results/
-	@.ci/chromium
+	@.ci/chromium && .ci/nghttp2
 	@.ci/soak
 
 .PHONY: bench
-bench: .venv/stamp-run nghttp2 ## what is stored a second, against ceilings and peers (half an hour); BENCH="--help" for parts
+bench: .venv/stamp-run ## what is stored a second, against ceilings and peers (half an hour); BENCH="--help" for parts
+	@.ci/nghttp2
 	@python -m tests.bench.suite --work-dir .build/bench $(BENCH)
 
 .PHONY: bench-growth
-bench-growth: .venv/stamp-run nghttp2 ## the same while one file grows to 30 million spans (two hours, 10 GB of disk)
+bench-growth: .venv/stamp-run ## the same while one file grows to 30 million spans (two hours, 10 GB of disk)
+	@.ci/nghttp2
 	@python -m tests.bench.suite --work-dir .build/bench $(BENCH) growth questions
 	@python -m tests.bench.plot "$$(ls -t docs/results/bench-*.json | head -n 1)" docs/benchmarks/growth.svg
 
@@ -121,11 +123,6 @@ $(STATIC)/index.html: $(shell find $(WEB) -name node_modules -prune -o -type f -
 		(cd $$part && $(CURDIR)/.ci/npm ci && $(CURDIR)/.ci/npm run build) >$$log 2>&1 || { cat $$log; exit 1; }; \
 	done
 	@touch $@
-
-.PHONY: nghttp2
-nghttp2:
-	@echo '#include <nghttp2/nghttp2.h>' | cc -E -x c - >/dev/null 2>&1 || .ci/apt-install gcc libc6-dev libnghttp2-dev || { \
-		echo "make bench needs a C compiler and nghttp2's headers (Debian: gcc libnghttp2-dev)"; exit 1; }
 
 # Each in an environment of its own, in the versions that the documentation's table names.
 PEER_phoenix := arize-phoenix==20.26.1

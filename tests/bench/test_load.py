@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,7 +27,12 @@ ANSWERS = Answers(10, 10, 1_000, 2.0, 1.6, 1, 2, 3, 4)
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Client:
-    return Client(build_client(tmp_path_factory.mktemp("client")))
+    try:
+        return Client(build_client(tmp_path_factory.mktemp("client")))
+    except ReplayError as error:
+        if "CI" in os.environ:
+            raise
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +127,7 @@ def test_an_address() -> None:
 
 
 @pytest.mark.feature("X7")
+@pytest.mark.usefixtures("client")
 @pytest.mark.parametrize("target", [True, False])
 def test_the_command(server: RunningServer, tmp_path: Path, target: bool) -> None:
     there = [f"{one.host}:{one.port}" for one in (server.grpc, server.http)]
