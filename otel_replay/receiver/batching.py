@@ -1,12 +1,16 @@
 """Small requests are taken together: one of ten spans costs as much to prepare as one of a hundred.
 
-What waits when the thread is free is merged (concatenated OTLP requests are one request), validated, prepared and
-committed as one. Nothing waits for company. Whenever that does not work out, each request goes its own way.
+What waits is merged (concatenated OTLP requests are one request), validated, prepared and committed as one. Whenever
+that does not work out, each request goes its own way.
+
+How many come together decides what each costs: 70 us to prepare and 62 to write among sixteen, 126 and 149 among four.
+Senders that were answered together send again together. So a batch waits, while they keep coming, until as many are
+there as were around before; a sender that stays alone is not kept waiting.
 """
 
 from __future__ import annotations
 
-import queue
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -22,8 +26,16 @@ from otel_replay.otlp.requests import accept
 from otel_replay.receiver.handler import ExportResponse, Handler, Sender, request_digest, success
 from otel_replay.receiver.prepare import prepare
 
+logger = logging.getLogger(__name__)
+
 SMALL_BYTES = 16 * 1024
 BATCH_REQUESTS = 64
+
+COMING_S = 0.001
+"""When nothing more has come for so long, a batch is taken as it is. Sixteen requests come within 2 ms on one core."""
+
+
+Outcome = ExportResponse | Exception
 
 
 class _Waiting(NamedTuple):
@@ -47,21 +59,39 @@ class BatchingHandler(Handler):
             batches.close()
 
     def export(self, signal: Signal, body: bytes, sender: Sender) -> ExportResponse:
+        answer = self.export_soon(signal, body, sender)
+        return super().export(signal, body, sender) if answer is None else answer.result()
+
+    def export_soon(self, signal: Signal, body: bytes, sender: Sender) -> Future[ExportResponse] | None:
+        """What :meth:`export` will give, for a request that is taken together with others; None for one that is not."""
         batches = self._batches
         if signal is not Signal.TRACES or not 0 < len(body) <= SMALL_BYTES or self._redact or batches is None:
-            return super().export(signal, body, sender)
+            return None
         return batches.put(body, sender)
 
-    def _take(self, waiting: Sequence[_Waiting]) -> None:
-        """Answers requests of one sender: together, or else one by one."""
+    def _take(self, batch: Sequence[_Waiting]) -> list[Outcome]:
+        """What to answer: requests of one sender are stored together, or else one by one."""
+        by_sender: dict[Sender, list[bytes]] = {}
+        for one in batch:
+            by_sender.setdefault(one.sender, []).append(one.body)
+        together = {sender: self._together(bodies, sender) for sender, bodies in by_sender.items()}
+        return [together[one.sender] or self._alone(one) for one in batch]
+
+    def _together(self, bodies: Sequence[bytes], sender: Sender) -> Outcome | None:
+        """The answer to all of them; None when each has to go its own way."""
         try:
-            together = len(waiting) > 1 and self._stored_together([one.body for one in waiting], waiting[0].sender)
+            return success(Signal.TRACES) if len(bodies) > 1 and self._stored_together(bodies, sender) else None
         except RetryableError as error:
-            for one in waiting:
-                one.answer.set_exception(error)
-            return
-        for one in waiting:
-            _answer(one.answer, success if together else super().export, Signal.TRACES, one.body, one.sender)
+            return error
+        except Exception:
+            logger.exception("small requests could not be taken together; each goes its own way")
+            return None
+
+    def _alone(self, one: _Waiting) -> Outcome:
+        try:
+            return super().export(Signal.TRACES, one.body, one.sender)
+        except Exception as error:  # noqa: BLE001 - whoever sent the request is told
+            return error
 
     def _stored_together(self, bodies: Sequence[bytes], sender: Sender) -> bool:
         """Whether all of them were good, new, and are on disk now; else nothing is."""
@@ -85,47 +115,58 @@ def _is_whole(body: bytes) -> bool:
     return True
 
 
-def _answer(answer: Future[ExportResponse], call: Callable[..., ExportResponse], *arguments: object) -> None:
-    try:
-        answer.set_result(call(*arguments))
-    except Exception as error:  # noqa: BLE001 - whoever sent the request is told
-        answer.set_exception(error)
-
-
 class _Batches:
-    """Gathers what waits, on a thread of its own, and hands it on by sender."""
+    """Gathers what waits on a thread of its own, which ``take`` answers there."""
 
-    def __init__(self, take: Callable[[Sequence[_Waiting]], None]) -> None:
+    def __init__(self, take: Callable[[Sequence[_Waiting]], Sequence[Outcome]]) -> None:
         self._take = take
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._waiting: list[_Waiting] = []
+        self._wanted = 1
+        self._around = 1
+        self._closed = False
+        self._changed = threading.Condition(threading.Lock())
         self._thread = threading.Thread(target=self._run, name="otel-replay-batches", daemon=True)
         self._thread.start()
 
-    def put(self, body: bytes, sender: Sender) -> ExportResponse:
-        """The answer, once the request is on disk; raises what its own handling raises."""
+    def put(self, body: bytes, sender: Sender) -> Future[ExportResponse] | None:
+        """The answer to come, once the request is on disk; None when nothing is taken any more."""
         waiting = _Waiting(body, sender, Future())
-        self._queue.put(waiting)
-        return waiting.answer.result()
+        with self._changed:
+            if self._closed:
+                return None
+            waiting.answer.set_running_or_notify_cancel()  # who waits may leave, but not take the answer with him
+            self._waiting.append(waiting)
+            if len(self._waiting) >= self._wanted:
+                self._changed.notify()
+        return waiting.answer
 
     def close(self) -> None:
-        self._queue.put(None)
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
         self._thread.join()
 
     def _run(self) -> None:
-        is_open = True
-        while is_open:
-            by_sender: dict[Sender, list[_Waiting]] = {}
-            one = self._queue.get()
-            for _ in range(BATCH_REQUESTS):
-                if one is None:
-                    is_open = False
-                    break
-                by_sender.setdefault(one.sender, []).append(one)
-                try:
-                    one = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            else:
-                self._queue.put(one)
-            for waiting in by_sender.values():
-                self._take(waiting)
+        while batch := self._gather():
+            outcomes = self._take(batch)
+            self._around = min(len(batch) + len(self._waiting), BATCH_REQUESTS)
+            for one, outcome in zip(batch, outcomes, strict=True):
+                if isinstance(outcome, Exception):
+                    one.answer.set_exception(outcome)
+                else:
+                    one.answer.set_result(outcome)
+
+    def _gather(self) -> list[_Waiting]:
+        """The next batch; empty at the end."""
+        with self._changed:
+            self._wait_for(1, None)
+            found = 0
+            while found < len(self._waiting) < self._around:
+                found = len(self._waiting)
+                self._wait_for(self._around, COMING_S)
+            batch, self._waiting = self._waiting[:BATCH_REQUESTS], self._waiting[BATCH_REQUESTS:]
+        return batch
+
+    def _wait_for(self, count: int, timeout_s: float | None) -> None:
+        self._wanted = count
+        self._changed.wait_for(lambda: self._closed or len(self._waiting) >= count, timeout_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from itertools import count
@@ -12,6 +13,7 @@ import pytest
 
 from otel_replay.errors import InvalidRequest, StoreUnavailable
 from otel_replay.model import Signal, Source
+from otel_replay.receiver import batching
 from otel_replay.receiver.batching import BatchingHandler
 from otel_replay.receiver.handler import Sender
 from otel_replay.store.base import Receipt, Write
@@ -63,7 +65,7 @@ def send_together(
     store.open.clear()
     answers = [_send(handler, body(999), SERVER), *(_send(handler, one, sender) for one in bodies)]
     batches: Any = handler._batches
-    while batches._queue.qsize() < len(bodies):
+    while len(batches._waiting) < len(bodies):
         assert not any(answer.done() for answer in answers)
     store.open.set()
     return answers[1:]
@@ -82,7 +84,7 @@ def _send(handler: BatchingHandler, sent: bytes, sender: Sender) -> Future[Any]:
     if sent == body(999):
         store: Any = handler._store
         batches: Any = handler._batches
-        while batches._queue.qsize() or store.open.is_set():  # until the thread holds it
+        while batches._waiting or store.open.is_set():  # until the thread holds it
             pass
     return answer
 
@@ -153,3 +155,73 @@ def test_without_its_thread_each_goes_its_own_way(store: Watched) -> None:
     handler.stop()
     handler.export(Signal.TRACES, body(2), SERVER)
     assert numbers(store) == [1, 2]
+
+
+def test_a_batch_waits_for_those_that_were_around_before(
+    handler: BatchingHandler, store: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for answer in send_together(handler, store, [body(1), body(2), body(3)]):
+        answer.result(20)
+    monkeypatch.setattr(batching, "COMING_S", 20.0)
+    for number in (4, 5, 6):
+        answer = _send(handler, body(number), SERVER)
+        time.sleep(0.05)  # enough for its thread to take it if it did not wait
+    answer.result(10)
+    assert [write.items for write in store.writes] == [1, 3, 3]
+
+
+def test_a_batch_does_not_wait_for_those_that_stay_away(handler: BatchingHandler, store: Watched) -> None:
+    for answer in send_together(handler, store, [body(1), body(2), body(3)]):
+        answer.result(20)
+    _send(handler, body(4), SERVER).result(20)
+    assert [write.items for write in store.writes] == [1, 3, 1]
+
+
+def test_one_that_is_alone_is_taken_at_once(
+    handler: BatchingHandler, store: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "COMING_S", 20.0)
+    for number in range(1, 4):
+        _send(handler, body(number), SERVER).result(10)
+    assert numbers(store) == [1, 2, 3]
+
+
+def test_who_leaves_early_does_not_hurt_the_others(handler: BatchingHandler, store: Watched) -> None:
+    """A cancelled HTTP request cancels the future it waits for."""
+    store.open.clear()
+    left = handler.export_soon(Signal.TRACES, body(1), SERVER)
+    assert left is not None
+    left.cancel()
+    store.open.set()
+    _send(handler, body(2), SERVER).result(20)
+    left.result(20)
+    assert numbers(store) == [1, 2]
+
+
+def test_trouble_nobody_foresaw_is_told_and_does_not_end_the_thread(handler: BatchingHandler, store: Watched) -> None:
+    store.trouble = ValueError("a mistake of ours")
+    for answer in send_together(handler, store, [body(1), body(2)]):
+        with pytest.raises(ValueError, match="a mistake of ours"):
+            answer.result(20)
+    store.trouble = None
+    for answer in send_together(handler, store, [body(1), body(2)]):
+        answer.result(20)
+    assert numbers(store) == [1, 2, 999]
+
+
+def test_what_waits_when_it_stops_is_finished_and_later_ones_go_their_own_way(
+    handler: BatchingHandler, store: Watched
+) -> None:
+    store.open.clear()
+    waiting = [handler.export_soon(Signal.TRACES, body(number), SERVER) for number in (1, 2)]
+    batches: Any = handler._batches
+    stopping = threading.Thread(target=handler.stop)
+    stopping.start()
+    while not batches._closed:
+        pass
+    assert batches.put(body(3), SERVER) is None
+    store.open.set()
+    stopping.join(20)
+    assert all(answer is not None and answer.done() for answer in waiting)
+    handler.export(Signal.TRACES, body(3), SERVER)
+    assert numbers(store) == [1, 2, 3]
