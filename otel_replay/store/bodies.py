@@ -30,13 +30,14 @@ def is_cut(record: bytes) -> bool:
 
 def cut(record: bytes, ranges: Sequence[tuple[int, int]], ids: Sequence[int]) -> bytes:
     """The record without what stands in the ranges (ascending, apart), which is to be found under the ids."""
-    bounds = [0, *(bound for one in ranges for bound in one), len(record)]
-    kept = [record[start:end] for start, end in zip(bounds[::2], bounds[1::2], strict=True)]
-    places, at = [], 0
-    for piece in kept[:-1]:
-        at += len(piece)
-        places.append(at)
-    return b"".join((_MARK, *kept, struct.pack(f"<{len(ids)}I{len(ids)}QI", *places, *ids, len(ids))))
+    kept, places = [_MARK], []
+    last = taken = 0
+    for start, end in ranges:
+        kept.append(record[last:start])
+        places.append(start - taken)
+        last, taken = end, taken + end - start
+    count = len(ids)
+    return b"".join((*kept, record[last:], struct.pack(f"<{count}I{count}QI", *places, *ids, count)))
 
 
 def body_ids(record: bytes) -> tuple[int, ...]:
@@ -63,6 +64,21 @@ def _parts(record: bytes) -> tuple[bytes, tuple[int, ...], tuple[int, ...]]:
     end = len(record) - _COUNT.size - 12 * count
     numbers = struct.unpack_from(f"<{count}I{count}Q", record, end)
     return record[1:end], numbers[:count], numbers[count:]
+
+
+def blank_text(length: int) -> bytes:
+    """A text of this length, in place of one that cannot be read."""
+    return b" " * length
+
+
+def blank_value(length: int) -> bytes:
+    """An ``AnyValue`` of this encoded length: a string of spaces behind its tag and its length."""
+    for digits in range(1, 6):
+        size = length - 1 - digits
+        if size >= 0 and size < 1 << 7 * digits:
+            encoded = bytes((size >> 7 * place & 0x7F) | (0x80 if place < digits - 1 else 0) for place in range(digits))
+            return b"\x0a" + encoded + b" " * size
+    return b""
 
 
 @dataclass(frozen=True, slots=True)

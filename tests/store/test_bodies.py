@@ -19,7 +19,7 @@ from otel_replay.otlp import thin
 from otel_replay.store import bodies
 from otel_replay.store.base import Write
 from otel_replay.store.sqlite import digests
-from otel_replay.store.sqlite.bodies import BodyReader, BodyWriter
+from otel_replay.store.sqlite.bodies import BLOCK_BYTES, BodyReader, BodyWriter
 from otel_replay.store.sqlite.database import connect_writing
 from tests.bench.costs import shared_bodies
 from tests.store.requests import CHAT, START, TRACE, span, traces, write
@@ -128,6 +128,21 @@ def test_contents_of_several_writes_and_projects(connection: Any) -> None:
     assert column(connection, "SELECT refs FROM bodies ORDER BY id") == [2, 1]
     assert rejoined(connection, foreign, project=1) == [b""]
     assert rejoined(connection, foreign, project=2) == records(mine.body)
+
+
+def test_contents_fill_blocks(connection: Any) -> None:
+    one = written(chat(1, *(f"{number} ".ljust(BLOCK_BYTES // 4, "x") for number in range(9))))
+    with transaction(connection):
+        [stored] = BodyWriter(connection, KEY).detach(1, [one])
+    assert column(connection, "SELECT count(*) FROM bodies GROUP BY block ORDER BY block") == [4, 4, 1]
+    assert rejoined(connection, stored) == records(one.body)
+
+
+def test_digests_depend_on_the_key_of_the_file(connection: Any) -> None:
+    for key in (KEY, KEY[::-1]):
+        with transaction(connection):
+            BodyWriter(connection, key).detach(1, [written(chat(1, "hello"))])
+    assert column(connection, "SELECT count(DISTINCT digest) FROM body_digests") == [2]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])

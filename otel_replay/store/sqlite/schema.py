@@ -108,8 +108,9 @@ def _contents(db: Any) -> None:
     _create(db, "digest_filters", {"generation": int, "bits": bytes}, "generation")
     # Full text, one document for each content; its number sorts by the time of the origin: store/sqlite/fulltext.py.
     db.execute("CREATE VIRTUAL TABLE texts USING fts5(text, content='', detail=none, columnsize=0, tokenize='ascii')")
-    # Merging 8 segments at a time, not 4: 70 MB/s instead of 56.
-    db.execute("INSERT INTO texts (texts, rank) VALUES ('automerge', 8)")
+    # Merging 16 segments at a time, not 8: commits of 60,000 calls take 29 % less CPU, a query 0.4 ms more. From
+    # `crisismerge` on a level is merged in one go: with 16, its default, some commits took 70 ms instead of 15.
+    db.execute("INSERT INTO texts (texts, rank) VALUES ('automerge', 16), ('crisismerge', 32)")
     # Contents that have their document under the time of a later origin.
     _create(db, "moved_texts", {"id": int}, "id")
     db.execute(

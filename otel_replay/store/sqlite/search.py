@@ -19,8 +19,8 @@ CANDIDATES = 2_000
 """Looked at for one page (20 to 40 ms): a filter that rejects nearly all of them must not read them all. The page is
 what was found so far then, with a position to go on from."""
 
-_COST_OF_READING = 10
-"""Candidates that could be looked at in the time of reading one text for nothing (0.2 ms for a block of its own)."""
+_COST_OF_READING = 20
+"""Candidates that could be looked at in the time of reading one text for nothing (0.4 ms for a block of its own)."""
 
 _VERSIONS_NS = 60 * 10**9
 """Versions of one span start within a minute of each other."""
