@@ -28,7 +28,7 @@ GROUP_WRITES = 64
 GROUP_BYTES = 16 * 1024 * 1024
 """At most this much is committed at once, so that an acknowledgement never waits for more than one large group."""
 
-FOLLOW_BYTES = 4 * 1024 * 1024
+FOLLOW_BYTES = 8 * 1024 * 1024
 """Under load, followers work after so much was received; without load, in steps of this size."""
 
 T = TypeVar("T")
