@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -21,13 +20,12 @@ _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _SPAN_ID = re.compile(r"[0-9a-f]{16}")
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A DomEvent without its place in the recording."""
 
     kind: str
     title: str
-    detail: dict[str, Any] = field(default_factory=dict)
+    detail: dict[str, Any]
     trace_id: str = ""
     span_id: str = ""
 

@@ -8,10 +8,11 @@ from typing import Any
 from otel_replay.model import Chunk, DomEvent
 from otel_replay.recording.custom import MAX_TITLE_CHARS, Draft, custom_event, plugin_event
 from otel_replay.recording.events import Event, EventType, event_unix_nano
-from otel_replay.recording.mirror import Mirror, entries
-from otel_replay.recording.nodes import Node, mapping
-from otel_replay.recording.rendered import Reader, Rendered, render
-from otel_replay.recording.selectors import interactive, label, selector
+from otel_replay.recording.mirror import Mirror, Mutation
+from otel_replay.recording.nodes import mapping
+from otel_replay.recording.reading import Reader
+from otel_replay.recording.rendered import Rendered, render
+from otel_replay.recording.selectors import Place, Places, interactive, label
 from otel_replay.recording.streams import join_pieces
 from otel_replay.recording.untrusted import clip, number, one_line
 
@@ -19,7 +20,6 @@ INDEXES_PER_EVENT = 1_000
 MAX_LABEL_CHARS = 80
 MAX_INPUT_CHARS = 200
 MAX_URL_CHARS = 2_000
-MAX_ENCLOSING = 8
 _MUTATION, _MOUSE_INTERACTION, _INPUT = 0, 2, 5
 _CLICKS = {2: "click", 4: "dblclick"}
 
@@ -40,6 +40,7 @@ class StreamDistiller:
         """The number that follows what ``distill_stream`` has fed; None before it has."""
         self._mirror = Mirror()
         self._reader = Reader()
+        self._places = Places(self._mirror)
         self._href: str | None = None
         self._empty_iframes: set[int] = set()
         self._by_type: dict[int, Callable[[dict[str, Any]], Drafts]] = {
@@ -63,29 +64,21 @@ class StreamDistiller:
         from that event.
         """
         self._reader.refill()
-        return [distilled for position, event in enumerate(events) for distilled in self._distill(seq, position, event)]
+        found: list[DomEvent] = []
+        for position, event in enumerate(events):
+            handler = _handler(self._by_type, event.get("type")) if isinstance(event, dict) else None
+            if handler is None:
+                continue
+            time_unix_nano = event_unix_nano(event)
+            if time_unix_nano is not None:
+                drafts = handler(mapping(event.get("data")))
+                found += _placed(seq, position * INDEXES_PER_EVENT, time_unix_nano, drafts)
+        return found
 
     def gap(self) -> None:
         """Events are missing here: the mirror is no longer the page's and is emptied."""
         self._empty_iframes = set()
         self._mirror.reset()
-
-    def _distill(self, seq: int, position: int, event: Event) -> Iterator[DomEvent]:
-        time_unix_nano = event_unix_nano(event) if isinstance(event, dict) else None
-        handler = _handler(self._by_type, event.get("type")) if time_unix_nano is not None else None
-        if handler is None or time_unix_nano is None:
-            return
-        for place, draft in zip(range(INDEXES_PER_EVENT), handler(mapping(event.get("data"))), strict=False):
-            yield DomEvent(
-                seq=seq,
-                index=position * INDEXES_PER_EVENT + place,
-                kind=draft.kind,
-                time_unix_nano=time_unix_nano,
-                title=draft.title,
-                detail=draft.detail,
-                trace_id=draft.trace_id,
-                span_id=draft.span_id,
-            )
 
     def _loaded(self, data: dict[str, Any]) -> Drafts:
         """The page was loaded, perhaps again: the next Meta event tells of it even at the same address."""
@@ -103,15 +96,16 @@ class StreamDistiller:
         return handler(data) if handler is not None else ()
 
     def _mutation(self, data: dict[str, Any]) -> Drafts:
-        if data.get("isAttachIframe") and self._fills_iframe(data):
-            self._mirror.apply(data)
+        mutation = Mutation.of(data)
+        if data.get("isAttachIframe") and self._fills_iframe(mutation):
+            self._mirror.apply(mutation)
             return ()
-        return [_text_draft(rendered) for rendered in render(self._mirror, data, self._reader)]
+        rendered = render(self._mirror, mutation, self._reader)
+        return [_text_draft(one, self._places.of(one.block)) for one in rendered]
 
-    def _fills_iframe(self, data: dict[str, Any]) -> bool:
+    def _fills_iframe(self, mutation: Mutation) -> bool:
         """Whether a full snapshot goes on in this mutation: rrweb sends the documents of iframes after it."""
-        parents = {entry.get("parentId") for entry in entries(data, "adds") if isinstance(entry.get("parentId"), int)}
-        filled = parents & self._empty_iframes
+        filled = self._empty_iframes.intersection(addition.parent for addition in mutation.adds)
         self._empty_iframes -= filled
         return bool(filled)
 
@@ -121,14 +115,14 @@ class StreamDistiller:
             return ()
         node = self._mirror.get(data.get("id"))
         target = interactive(node) if node is not None else None
-        named = selector(target) if target is not None else None
+        named = self._places.of(target).selector if target is not None else None
         text = label(target, MAX_LABEL_CHARS) if target is not None else ""
         detail = {"type": act, "selector": named, "text": text, "x": number(data.get("x")), "y": number(data.get("y"))}
         return [Draft("dom", _title(act, "on", named, text), detail)]
 
     def _input(self, data: dict[str, Any]) -> Drafts:
         node = self._mirror.get(data.get("id"))
-        named = selector(node) if node is not None else None
+        named = self._places.of(node).selector if node is not None else None
         text = data.get("text")
         shown = clip(text, MAX_INPUT_CHARS) if isinstance(text, str) else ""
         checked = data.get("isChecked") is True
@@ -164,37 +158,39 @@ def distill_stream(chunks: Iterable[Chunk], distiller: StreamDistiller | None = 
         yield from distiller.feed(piece.first_seq, piece.events)
 
 
+def _placed(seq: int, first_index: int, time_unix_nano: int, drafts: Drafts) -> list[DomEvent]:
+    """What was distilled from one event, with its place in the recording."""
+    return [
+        DomEvent(seq, index, draft.kind, time_unix_nano, draft.title, draft.detail, draft.trace_id, draft.span_id)
+        for index, draft in zip(range(first_index, first_index + INDEXES_PER_EVENT), drafts, strict=False)
+    ]
+
+
 def _handler(
     table: dict[int, Callable[[dict[str, Any]], Drafts]], key: Any
 ) -> Callable[[dict[str, Any]], Drafts] | None:
     return table.get(key) if isinstance(key, int) else None
 
 
-def _text_draft(rendered: Rendered) -> Draft:
-    block = rendered.block
-    named = selector(block)
+def _text_draft(rendered: Rendered, place: Place) -> Draft:
     detail: dict[str, Any] = {
         "type": "text",
-        "selector": named,
+        "selector": place.selector,
         "text": rendered.text,
         "added": rendered.added,
-        "node_id": block.id,
-        "within": _enclosing(block),
+        "node_id": rendered.block.id,
+        "within": place.within,
     }
     if rendered.truncated:
         detail["truncated"] = True
     end = rendered.text if len(rendered.text) <= MAX_LABEL_CHARS else "…" + rendered.text[-MAX_LABEL_CHARS:]
-    return Draft("dom", _title("text", "in", named, one_line(end, MAX_LABEL_CHARS + 1)), detail)
-
-
-def _enclosing(block: Node) -> list[int]:
-    """Ids of the nearest blocks around a block: an answer of several paragraphs is joined by what holds them all."""
-    around = (node.id for node in block.ancestors() if node is not block and node.is_block)
-    return [node_id for node_id, _ in zip(around, range(MAX_ENCLOSING), strict=False)]
+    return Draft("dom", _title("text", "in", place.selector, one_line(end, MAX_LABEL_CHARS + 1)), detail)
 
 
 def _title(act: str, preposition: str, named: str | None, text: str) -> str:
+    """One line; ``text`` is one already, and short enough."""
     where = one_line(named, MAX_TITLE_CHARS - MAX_LABEL_CHARS - 20) if named else "the page"
-    quoted = f" “{text}”" if text else ""
-    joint = ":" if act == "text" and quoted else ""
-    return one_line(" ".join(filter(None, [act, preposition, where])) + joint + quoted, MAX_TITLE_CHARS)
+    begin = f"{act} {preposition} {where}" if preposition else f"{act} {where}"
+    if not text:
+        return begin
+    return f"{begin}: “{text}”" if act == "text" else f"{begin} “{text}”"

@@ -7,13 +7,12 @@ raises, recurses or grows without bound. Serialized nodes and mutations: rrweb 2
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from otel_replay.recording.nodes import Node, forget_shown, kept, link, mapping, tag_of, unlink
+from otel_replay.recording.nodes import MAX_NODES, Node, forget_subtext, kept, link, mapping, tag_of, unlink
 
-MAX_NODES = 500_000
 MAX_DEPTH = 1_000
 """Chromium's parser stops at 512 levels; scripts may nest deeper."""
 MAX_CHARS = 32_000_000
@@ -27,6 +26,25 @@ class Addition(NamedTuple):
     parent: int
     next: int | None
     node: dict[str, Any]
+
+
+class Mutation(NamedTuple):
+    """The data of a Mutation event, checked for its form; entries that name no node are left out."""
+
+    removes: list[Any]
+    """Ids, whatever was given as one; those of ``texts`` and ``attributes`` too."""
+    adds: list[Addition]
+    texts: list[tuple[Any, Any]]
+    attributes: list[tuple[Any, dict[str, Any]]]
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Mutation:
+        return cls(
+            [entry.get("id") for entry in entries(data, "removes")],
+            [addition for entry in entries(data, "adds") if (addition := _addition(entry)) is not None],
+            [(entry.get("id"), entry.get("value")) for entry in entries(data, "texts")],
+            [(entry.get("id"), mapping(entry.get("attributes"))) for entry in entries(data, "attributes")],
+        )
 
 
 @dataclass(slots=True)
@@ -48,6 +66,8 @@ class Mirror:
         self.root: Node | None = None
         self._nodes: dict[int, Node] = {}
         self._chars = 0
+        self.rearranged = 0
+        """How often the page was loaded, or elements were added, removed, or given other attributes."""
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -61,27 +81,29 @@ class Mirror:
         self.root = None
         self._nodes = {}
         self._chars = 0
+        self.rearranged += 1
         self.root = self._build(serialized, None, None)
 
-    def apply(self, mutation: dict[str, Any]) -> Changes:
-        """Follows the data of a Mutation event, in the order rrweb replays it: removes, adds, texts, attributes."""
+    def apply(self, mutation: Mutation) -> Changes:
+        """Follows a mutation in the order rrweb replays it: removes, adds, texts, attributes."""
         changes = Changes()
-        for entry in entries(mutation, "removes"):
-            node = self.get(entry.get("id"))
+        for node_id in mutation.removes:
+            node = self.get(node_id)
             if node is not None and node.parent is not None:
                 changes.emptied.add(node.parent.id)
                 self._remove(node)
-        changes.added = self._add(list(additions(mutation)))
-        for entry in entries(mutation, "texts"):
-            node = self.get(entry.get("id"))
+        changes.added = self._add(mutation.adds)
+        for node_id, text in mutation.texts:
+            node = self.get(node_id)
             if node is not None and node.tag == "#text":
-                self._set_text(node, entry.get("value"))
-                forget_shown(node)
+                self._set_text(node, text)
+                forget_subtext(node)
                 changes.retold.append(node)
-        for entry in entries(mutation, "attributes"):
-            node = self.get(entry.get("id"))
+        for node_id, attributes in mutation.attributes:
+            node = self.get(node_id)
             if node is not None:
-                node.attributes = kept({**node.attributes, **mapping(entry.get("attributes"))})
+                node.take_attributes(attributes)
+                self.rearranged += 1
         return changes
 
     def ids_of(self, tag: str) -> set[int]:
@@ -89,7 +111,19 @@ class Mirror:
         return {node.id for node in self._nodes.values() if node.tag == tag}
 
     def _add(self, wanted: list[Addition]) -> list[Node]:
-        """Places additions, which are not in document order: each waits until its parent and its next sibling exist.
+        """Places additions; gives the new nodes whose parent was there before."""
+        if len(wanted) > 1:
+            return self._add_in_turn(wanted)
+        added: list[Node] = []
+        for addition in wanted:
+            parent = self._nodes.get(addition.parent)
+            node = self._build(addition.node, parent, self.get(addition.next)) if parent is not None else None
+            if node is not None:
+                added.append(node)
+        return added
+
+    def _add_in_turn(self, wanted: list[Addition]) -> list[Node]:
+        """Additions are not in document order: each waits until its parent and its next sibling exist.
 
         A next sibling that neither exists nor comes is ignored, as are siblings that wait for each other.
         """
@@ -126,13 +160,13 @@ class Mirror:
         top = self._create(serialized, parent, before)
         if top is None:
             return None
-        forget_shown(top)
-        stack = [(top, serialized)]
+        forget_subtext(top)
+        stack = [(top, serialized)] if serialized.get("childNodes") else []
         while stack:
             node, source = stack.pop()
             for child in entries(source, "childNodes"):
                 made = self._create(child, node, None)
-                if made is not None:
+                if made is not None and child.get("childNodes"):
                     stack.append((made, child))
         return top
 
@@ -140,23 +174,26 @@ class Mirror:
         node_id = as_id(serialized.get("id")) if isinstance(serialized, dict) else None
         if node_id is None or len(self._nodes) >= MAX_NODES or (parent is not None and parent.depth >= MAX_DEPTH):
             return None
-        known = self._nodes.get(node_id)
-        if known is not None:
-            self._remove(known)
+        if node_id in self._nodes:
+            self._remove(self._nodes[node_id])
         if parent is not None and self._nodes.get(parent.id) is not parent:
             return None  # it was inside what it would have contained
-        node = Node(node_id, tag_of(serialized), kept(mapping(serialized.get("attributes"))), "", parent)
+        node = Node(node_id, tag_of(serialized), kept(serialized.get("attributes")), parent)
         self._nodes[node_id] = node
         if parent is not None:
             if node.tag == "#document":
                 self._clear(parent)  # an iframe that loads another page
             link(node, parent, before if before is not None and before.parent is parent else None)
-        self._set_text(node, serialized.get("textContent"))
+        if node.tag == "#text":
+            self._set_text(node, serialized.get("textContent"))
+        else:
+            self.rearranged += 1
         return node
 
     def _set_text(self, node: Node, text: Any) -> None:
+        """The text of a text node, where there is room for it."""
         self._chars -= len(node.text)
-        fits = isinstance(text, str) and node.tag == "#text" and self._chars + len(text) <= MAX_CHARS
+        fits = isinstance(text, str) and self._chars + len(text) <= MAX_CHARS
         node.text = text if fits else ""
         self._chars += len(node.text)
 
@@ -165,7 +202,8 @@ class Mirror:
             self._remove(child)
 
     def _remove(self, node: Node) -> None:
-        forget_shown(node)
+        self.rearranged += node.tag != "#text"
+        forget_subtext(node)
         unlink(node)
         if node is self.root:
             self.root = None
@@ -177,22 +215,23 @@ class Mirror:
             stack.extend(gone.children())
 
 
-def additions(mutation: dict[str, Any]) -> Iterator[Addition]:
-    """The entries of ``adds`` that name a node and a parent."""
-    for entry in entries(mutation, "adds"):
-        node = mapping(entry.get("node"))
-        node_id = as_id(node.get("id"))
-        parent = as_id(entry.get("parentId"))
-        if node_id is not None and parent is not None:
-            yield Addition(node_id, parent, as_id(entry.get("nextId")), node)
-
-
-def entries(source: Any, key: str) -> Iterable[dict[str, Any]]:
+def entries(source: Any, key: str) -> Sequence[dict[str, Any]]:
     """The objects in a list that should be there."""
     found = source.get(key) if isinstance(source, dict) else None
-    return [entry for entry in found if isinstance(entry, dict)] if found and isinstance(found, list) else ()
+    if not found or not isinstance(found, list):
+        return ()
+    return [entry for entry in found if isinstance(entry, dict)]
 
 
 def as_id(value: Any) -> int | None:
     """A node id that any JSON reader takes, or None."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53 else None
+    return value if type(value) is int and -(2**53) < value < 2**53 else None
+
+
+def _addition(entry: dict[str, Any]) -> Addition | None:
+    """An entry of ``adds`` that names a node and a parent."""
+    node = mapping(entry.get("node"))
+    node_id, parent = as_id(node.get("id")), as_id(entry.get("parentId"))
+    if node_id is None or parent is None:
+        return None
+    return Addition(node_id, parent, as_id(entry.get("nextId")), node)

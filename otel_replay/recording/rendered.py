@@ -7,26 +7,19 @@ and after it, and what was added is the difference.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import NamedTuple
 
-from otel_replay.recording.mirror import Changes, Mirror, additions, entries
-from otel_replay.recording.nodes import Node, Reading
-from otel_replay.recording.text import added_text, block_text, collapse, visible_text
+from otel_replay.recording.mirror import Changes, Mirror, Mutation
+from otel_replay.recording.nodes import NOTHING, Node, Subtext, is_block, kept, tag_of
+from otel_replay.recording.reading import Reader, is_complete
+from otel_replay.recording.text import added_text
 from otel_replay.recording.untrusted import storable
 
 MAX_TEXT_CHARS = 8_000
-READ_BUDGET = 64_000_000
-"""Characters to read for one chunk, a node counting as ten: some 3,000 tokens into an answer of 20,000 characters."""
-_NODE_COST = 10
-_UNREAD = Reading("", complete=False, nodes=0)
-_NOTHING = Reading("", complete=True, nodes=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(NamedTuple):
     """Text that one mutation added to one block of the page."""
 
     block: Node
@@ -37,28 +30,8 @@ class Rendered:
     truncated: bool
 
 
-class Reader:
-    """Reads blocks, remembering what it read, until its budget is spent; from then on it reads nothing new."""
-
-    def __init__(self) -> None:
-        self.left = READ_BUDGET
-
-    def refill(self) -> None:
-        """Starts a new budget."""
-        self.left = READ_BUDGET
-
-    def read(self, block: Node) -> Reading:
-        """The visible text of a block; an incomplete, empty reading when the budget is spent."""
-        if block.shown is None:
-            if self.left <= 0:
-                return _UNREAD
-            block.shown = block_text(block)
-            self.left -= len(block.shown.text) + _NODE_COST * block.shown.nodes
-        return block.shown
-
-
-def render(mirror: Mirror, mutation: dict[str, Any], reader: Reader) -> list[Rendered]:
-    """Applies the data of a Mutation event to the mirror; gives the text that this added, one entry per block.
+def render(mirror: Mirror, mutation: Mutation, reader: Reader) -> list[Rendered]:
+    """Applies a mutation to the mirror; gives the text that this added, one entry per block.
 
     A block is the nearest ancestor that is block-like or has an id. A new element that alone is added to its parent is
     told of itself; where several are added, or old content is replaced, their common block is.
@@ -66,45 +39,58 @@ def render(mirror: Mirror, mutation: dict[str, Any], reader: Reader) -> list[Ren
     if not _brings_text(mutation):
         mirror.apply(mutation)
         return []
-    homes = dict(_homes(mirror, mutation))
-    before = {block: reader.read(block) for block in homes.values()}
-    touched = _touched(mirror.apply(mutation), homes)
-    rendered = (_difference(block, news, before.get(block, _NOTHING), reader) for block, news in touched.items())
+    homes = _homes(mirror, mutation)
+    alone = _alone(mutation, homes)
+    before = {block: reader.read(block) for node_id, block in homes.items() if node_id != alone}
+    touched = _touched(mirror.apply(mutation), homes, reader)
+    rendered = [_difference(block, news, before.get(block, NOTHING), reader) for block, news in touched.items()]
     return [one for one in rendered if one.added]
 
 
-def _brings_text(mutation: dict[str, Any]) -> bool:
-    def has_text(node: Any) -> bool:
-        return isinstance(node, dict) and (node.get("type") == 3 or bool(node.get("childNodes")))
-
-    return bool(mutation.get("texts")) or any(has_text(entry.get("node")) for entry in entries(mutation, "adds"))
-
-
-def _homes(mirror: Mirror, mutation: dict[str, Any]) -> Iterator[tuple[int, Node]]:
-    """(id, block around it) of the nodes that are there before the event and get children or another text."""
-    ids = [addition.parent for addition in additions(mutation)]
-    nodes = map(mirror.get, [*ids, *(entry.get("id") for entry in entries(mutation, "texts"))])
-    for node in dict.fromkeys(node for node in nodes if node is not None):
-        block = node.block()
-        if block is not None:
-            yield node.id, block
+def _brings_text(mutation: Mutation) -> bool:
+    if mutation.texts:
+        return True
+    return any(addition.node.get("type") == 3 or addition.node.get("childNodes") for addition in mutation.adds)
 
 
-def _touched(changes: Changes, homes: dict[int, Node]) -> dict[Node, list[Node]]:
+def _homes(mirror: Mirror, mutation: Mutation) -> dict[int, Node]:
+    """The block around each node that is there before the event and gets children or another text, by its id."""
+    homes: dict[int, Node] = {}
+    for node_id in chain((addition.parent for addition in mutation.adds), (text[0] for text in mutation.texts)):
+        node = mirror.get(node_id) if node_id not in homes else None
+        block = node.block() if node is not None else None
+        if node is not None and block is not None:
+            homes[node.id] = block
+    return homes
+
+
+def _alone(mutation: Mutation, homes: dict[int, Node]) -> int | None:
+    """The id of a parent that only gets one new block, which will be told of itself: what was before is not asked for.
+
+    A feed of thousands is not read for every row that it gets.
+    """
+    if mutation.removes or mutation.texts or len(homes) != 1:
+        return None
+    tops = [addition for addition in mutation.adds if addition.parent in homes]
+    node = tops[0].node
+    return tops[0].parent if len(tops) == 1 and is_block(tag_of(node), kept(node.get("attributes"))) else None
+
+
+def _touched(changes: Changes, homes: dict[int, Node], reader: Reader) -> dict[Node, list[Node]]:
     """Blocks that an event may have added text to, each with the new or changed nodes in it."""
-    touched: defaultdict[Node, list[Node]] = defaultdict(list)
-    groups: defaultdict[int, list[Node]] = defaultdict(list)
+    touched: dict[Node, list[Node]] = {}
+    groups: dict[int, list[Node]] = {}
     for node in changes.added:
-        if node.parent is not None and visible_text(node, max_chars=0).text:
-            groups[node.parent.id].append(node)
+        if node.parent is not None and reader.read_new(node).text:
+            groups.setdefault(node.parent.id, []).append(node)
     for parent_id, news in groups.items():
         alone = _content(news[0]) if len(news) == 1 and parent_id not in changes.emptied else None
         block = alone if alone is not None and alone.is_block else homes.get(parent_id)
         if block is not None:
-            touched[block] += news
+            touched.setdefault(block, []).extend(news)
     for node in changes.retold:
         if node.id in homes:
-            touched[homes[node.id]].append(node)
+            touched.setdefault(homes[node.id], []).append(node)
     return touched
 
 
@@ -115,16 +101,17 @@ def _content(node: Node) -> Node:
     return next((child for child in node.children() if child.is_block), node)
 
 
-def _difference(block: Node, news: list[Node], old: Reading, reader: Reader) -> Rendered:
+def _difference(block: Node, news: list[Node], old: Subtext, reader: Reader) -> Rendered:
     new = reader.read(block)
-    if old.complete and new.complete:
+    is_whole = is_complete(new)
+    if is_whole and is_complete(old):
         added = added_text(old.text, new.text)
     else:
-        added = collapse(" ".join(visible_text(node, max_chars=MAX_TEXT_CHARS).text for node in news))
-    text = new.text if new.text else added
+        added = " ".join(filter(None, (reader.read_new(node).text[:MAX_TEXT_CHARS] for node in news)))
+    text = new.text or added
     return Rendered(
         block=block,
         text=storable(text[:MAX_TEXT_CHARS]),
         added=storable(added[:MAX_TEXT_CHARS]),
-        truncated=not new.complete or len(text) > MAX_TEXT_CHARS,
+        truncated=not is_whole or len(text) > MAX_TEXT_CHARS,
     )

@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-from otel_replay.recording.nodes import Node, Reading, Subtext
+from typing import NamedTuple
+
+from otel_replay.recording.nodes import Node
 
 MAX_READ_CHARS = 100_000
 MAX_READ_NODES = 20_000
 
 
-def block_text(block: Node) -> Reading:
-    """:func:`visible_text` of a whole block, put together from what is known of each of its children.
+class Reading(NamedTuple):
+    """The visible text under a node, white space collapsed."""
 
-    A page reads the block around a growing answer with every token: of 300 rows only the one that changed is walked.
-    """
-    if block.hidden:
-        return Reading("", complete=True, nodes=0)
-    parts = [block.text]
-    chars, nodes = len(block.text), 1
-    child = block.first
-    while child is not None:
-        if child.first is None and not child.hidden:
-            nodes += 1
-            chars += len(child.text)
-            parts.append(child.text or (" " if child.breaks_line else ""))
-        elif not child.hidden:
-            under = child.subtext or _read_subtext(child)
-            if under is None:
-                return visible_text(block, MAX_READ_CHARS, MAX_READ_NODES)
-            nodes += under.nodes
-            chars += under.chars
-            parts.append(under.text)
-        child = child.next
-    if chars > MAX_READ_CHARS or nodes > MAX_READ_NODES:
-        return visible_text(block, MAX_READ_CHARS, MAX_READ_NODES)
-    return Reading(collapse("".join(parts)), complete=True, nodes=nodes)
+    text: str
+    complete: bool
+    """False where a limit ended the reading."""
 
 
 def visible_text(top: Node, max_chars: int = MAX_READ_CHARS, max_nodes: int = MAX_READ_NODES) -> Reading:
     """The text under ``top`` in document order, blocks apart from each other, without script, style and head."""
-    parts, _, nodes, complete = _walk(top, max_chars, max_nodes)
-    return Reading(collapse("".join(parts)), complete, nodes)
+    parts, complete = _walk(top, max_chars, max_nodes)
+    return Reading(collapse("".join(parts)), complete)
 
 
 def collapse(text: str) -> str:
@@ -65,20 +47,8 @@ def added_text(old: str, new: str) -> str:
     return new[start : len(new) - end].strip()
 
 
-def _read_subtext(node: Node) -> Subtext | None:
-    """What a child brings to its parent's text; None where a limit ends the reading."""
-    parts, chars, nodes, complete = _walk(node, MAX_READ_CHARS, MAX_READ_NODES)
-    if not complete:
-        return None
-    text = "".join(parts)
-    before = " " if text[:1].isspace() else ""
-    after = " " if node.breaks_line or text[-1:].isspace() else ""
-    node.subtext = Subtext(f"{before}{collapse(text)}{after}", chars, nodes)
-    return node.subtext
-
-
-def _walk(top: Node, max_chars: int, max_nodes: int) -> tuple[list[str], int, int, bool]:
-    """The pieces of the text under ``top``, its characters, the nodes walked, and whether these were all."""
+def _walk(top: Node, max_chars: int, max_nodes: int) -> tuple[list[str], bool]:
+    """The pieces of the text under ``top``, and whether these were all."""
     parts: list[str] = []
     chars = nodes = 0
     node: Node | None = None if top.hidden else top
@@ -91,7 +61,7 @@ def _walk(top: Node, max_chars: int, max_nodes: int) -> tuple[list[str], int, in
             parts.append(" ")
         following = node.first or (node.next if node is not top else None)
         node = _following(node, top, parts) if following is None or following.hidden else following
-    return parts, chars, nodes, node is None
+    return parts, node is None
 
 
 def _following(node: Node, top: Node, parts: list[str]) -> Node | None:

@@ -178,6 +178,12 @@ def test_space_around_a_new_element_does_not_count() -> None:
     assert (found.detail["node_id"], found.detail["text"]) == (20, "new")
 
 
+def test_white_space_before_the_words_of_a_new_element_hides_nothing() -> None:
+    new = element(20, "section", text(21, "\n  "), element(22, "p", text(23, "Hello")))
+    found = only(texts(distill(snapshot(element(10, "div")), mutation(adds=[add(10, new)]))))
+    assert (found.detail["node_id"], found.detail["added"]) == (20, "Hello")
+
+
 def test_an_inline_element_with_an_id_is_told_of_itself() -> None:
     page = snapshot(element(10, "p", text(11, "Answer: "), element(12, "span", id="out")))
     found = only(distill(page, mutation(adds=[add(12, text(20, "42"))])))
@@ -218,7 +224,7 @@ def test_long_text_is_cut_and_still_followed() -> None:
 
 
 def test_reading_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("otel_replay.recording.rendered.READ_BUDGET", 300)
+    monkeypatch.setattr("otel_replay.recording.reading.READ_BUDGET", 300)
     page = snapshot(element(10, "div", text(11, "word " * 50), id="log"))
     lines = [mutation(adds=[add(10, text(20 + i, f" line {i}"))]) for i in range(4)]
     found = texts(distill(page, *lines))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_replay.recording import mirror as limits
-from otel_replay.recording.mirror import Mirror
+from otel_replay.recording.mirror import Mirror, Mutation
 from otel_replay.recording.nodes import Node
 from otel_replay.recording.text import added_text, visible_text
 from tests.recording.pages import add, element, mutation, recorded, snapshot, text
@@ -29,6 +29,10 @@ def read(mirror: Mirror, node_id: int = 1) -> str:
     node = mirror.get(node_id)
     assert node is not None
     return visible_text(node).text
+
+
+def follow(mirror: Mirror, data: dict[str, Any]) -> None:
+    mirror.apply(Mutation.of(data))
 
 
 def check(mirror: Mirror) -> None:
@@ -55,31 +59,32 @@ def test_adds_come_in_any_order() -> None:
     ]
     for order in permutations(adds):
         mirror = page()
-        mirror.apply({"adds": list(order)})
+        follow(mirror, {"adds": list(order)})
         assert read(mirror) == "one two three"
         check(mirror)
 
 
 def test_a_next_sibling_that_never_comes_is_ignored() -> None:
     mirror = page()
-    mirror.apply({"adds": [add(3, text(10, "a"), before=99), add(3, text(11, "b"), before=10)]})
+    follow(mirror, {"adds": [add(3, text(10, "a"), before=99), add(3, text(11, "b"), before=10)]})
     assert read(mirror) == "ba"
 
 
 def test_siblings_that_wait_for_each_other_are_placed() -> None:
     mirror = page()
-    mirror.apply({"adds": [add(3, text(10, "a"), before=11), add(3, text(11, "b"), before=10)]})
+    follow(mirror, {"adds": [add(3, text(10, "a"), before=11), add(3, text(11, "b"), before=10)]})
     assert sorted(read(mirror)) == ["a", "b"]
 
 
 def test_removes_texts_and_attributes() -> None:
     mirror = page(element(10, "p", text(11, "old"), class_="a b"), element(12, "p", text(13, "gone")))
-    mirror.apply(
+    follow(
+        mirror,
         {
             "removes": [{"parentId": 3, "id": 12}],
             "texts": [{"id": 11, "value": "new"}],
             "attributes": [{"id": 10, "attributes": {"class": None, "id": "x", "style": {"top": "1px"}}}],
-        }
+        },
     )
     node = mirror.get(10)
     assert (read(mirror), mirror.get(13), node and node.attributes) == ("new", None, {"id": "x"})
@@ -88,16 +93,17 @@ def test_removes_texts_and_attributes() -> None:
 
 def test_a_move_is_a_remove_and_an_add() -> None:
     mirror = page(element(10, "ul", element(11, "li", text(12, "a")), element(13, "li", text(14, "b"))))
-    mirror.apply(
-        {"removes": [{"parentId": 10, "id": 13}], "adds": [add(10, element(13, "li"), 11), add(13, text(14, "b"))]}
+    follow(
+        mirror,
+        {"removes": [{"parentId": 10, "id": 13}], "adds": [add(10, element(13, "li"), 11), add(13, text(14, "b"))]},
     )
     assert read(mirror) == "b a"
 
 
 def test_a_node_inside_itself_is_refused() -> None:
     mirror = page(element(10, "div", element(11, "div")))
-    mirror.apply({"adds": [add(11, element(10, "div"))]})
-    mirror.apply({"adds": [add(20, element(21, "p")), add(21, element(20, "p"))]})
+    follow(mirror, {"adds": [add(11, element(10, "div"))]})
+    follow(mirror, {"adds": [add(20, element(21, "p")), add(21, element(20, "p"))]})
     assert mirror.get(20) is None
     check(mirror)
 
@@ -110,7 +116,7 @@ def test_an_iframe_shows_its_last_document() -> None:
             "id": start,
             "childNodes": [element(start + 1, "html", text(start + 2, f"page {start}"))],
         }
-        mirror.apply({"adds": [add(10, document)], "isAttachIframe": True})
+        follow(mirror, {"adds": [add(10, document)], "isAttachIframe": True})
     assert read(mirror) == "page 30"
     assert mirror.get(20) is None
 
@@ -122,9 +128,9 @@ def test_the_mirror_equals_the_next_full_snapshot_of_a_real_page() -> None:
     followed.reset(events[first]["data"]["node"])
     for event in events[first + 1 : second]:
         if event["type"] == 3 and event["data"]["source"] == 0:
-            followed.apply(event["data"])
+            follow(followed, event["data"])
     fresh.reset(events[second]["data"]["node"])
-    fresh.apply(events[second + 1]["data"])  # the iframe's document
+    follow(fresh, events[second + 1]["data"])  # the iframe's document
     assert tree(followed.root) == tree(fresh.root)
     check(followed)
 
@@ -135,7 +141,7 @@ def test_the_mirror_reads_as_the_browser_did() -> None:
         if event["type"] == 2:
             mirror.reset(event["data"]["node"])
         elif event["type"] == 3 and event["data"]["source"] == 0:
-            mirror.apply(event["data"])
+            follow(mirror, event["data"])
     for name, shown in recorded()["texts"].items():
         assert " ".join(shown.split()) in read(mirror), name
     assert "script text" not in read(mirror)
@@ -148,8 +154,8 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, limit: str, value: i
     monkeypatch.setattr(limits, limit, value)
     mirror = page()
     for node_id in range(10, 200):
-        mirror.apply({"adds": [add(node_id - 1 if node_id > 10 else 3, element(node_id, "div"))]})
-        mirror.apply({"adds": [add(3, text(1_000 + node_id, "ten chars."))]})
+        follow(mirror, {"adds": [add(node_id - 1 if node_id > 10 else 3, element(node_id, "div"))]})
+        follow(mirror, {"adds": [add(3, text(1_000 + node_id, "ten chars."))]})
     depth = max(node.depth for node in map(mirror.get, range(200)) if node is not None)
     reached = {"MAX_NODES": len(mirror), "MAX_DEPTH": depth, "MAX_CHARS": len(read(mirror))}[limit]
     assert reached == value
@@ -188,7 +194,7 @@ MUTATIONS = st.fixed_dictionaries(
 def test_nonsense_leaves_a_sound_tree(mutations: list[dict[str, Any]]) -> None:
     mirror = page(element(4, "p", text(5, "a")), element(6, "div"))
     for changes in mutations:
-        mirror.apply(mutation(**changes)["data"])
+        follow(mirror, mutation(**changes)["data"])
         check(mirror)
 
 
@@ -206,7 +212,7 @@ def serialized(node: Node) -> dict[str, Any]:
 def test_a_followed_mirror_equals_one_built_from_its_page(mutations: list[dict[str, Any]]) -> None:
     mirror = page(element(4, "p", text(5, "a")), element(6, "div"))
     for changes in mutations:
-        mirror.apply(changes)
+        follow(mirror, changes)
     fresh = Mirror()
     fresh.reset(serialized(mirror.root) if mirror.root else None)
     assert tree(fresh.root) == tree(mirror.root)
@@ -257,7 +263,7 @@ def test_removed_text_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_CHARS", 15)
     mirror = page()
     for node_id in range(10, 20):
-        mirror.apply({"removes": [{"id": node_id - 1}], "adds": [add(3, text(node_id, "ten chars."))]})
+        follow(mirror, {"removes": [{"id": node_id - 1}], "adds": [add(3, text(node_id, "ten chars."))]})
     assert read(mirror) == "ten chars."
 
 

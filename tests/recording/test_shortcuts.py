@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_replay.recording import text as reading
+from otel_replay.recording import reading
 from otel_replay.recording.events import Document, parse_events
-from otel_replay.recording.mirror import Mirror
+from otel_replay.recording.mirror import Mirror, Mutation
 from otel_replay.recording.nodes import Node
-from otel_replay.recording.text import block_text, collapse, visible_text
-from otel_replay.recording.untrusted import one_line
-from tests.recording.pages import element, event, mutation, text
+from otel_replay.recording.reading import RUN_CHILDREN, Reader, is_complete
+from otel_replay.recording.selectors import MAX_SIBLINGS, Places
+from otel_replay.recording.text import Reading, collapse, visible_text
+from otel_replay.recording.untrusted import one_line, storable
+from tests.recording.pages import add, element, event, text
 
 WORDS = st.text(st.sampled_from("ab \n\t\u00a0\u2028\u3000é😀\u200d"), max_size=6)
 TAGS = st.sampled_from(["div", "span", "p", "br", "script", "style", "b", "li"])
@@ -46,13 +48,44 @@ def nodes(mirror: Mirror) -> list[Node]:
     return [node for number in range(1, len(mirror) + 1) if (node := mirror.get(number)) is not None]
 
 
+def read(block: Node) -> Reading:
+    found = Reader().read(block)
+    return Reading(found.text, is_complete(found))
+
+
 @given(tree=TREES, changed=st.lists(st.tuples(st.integers(1, 40), WORDS), max_size=4))
 def test_a_block_put_together_reads_as_when_walked(tree: Any, changed: list[tuple[int, str]]) -> None:
     mirror = page(tree)
     for number, value in [(0, ""), *changed]:
-        mirror.apply(mutation(texts=[{"id": number, "value": value}])["data"])
+        mirror.apply(Mutation.of({"texts": [{"id": number, "value": value}]}))
         for block in nodes(mirror):
-            assert block_text(block) == visible_text(block)
+            assert read(block) == visible_text(block)
+
+
+PLACES = st.floats(0, 1, exclude_max=True)
+STEPS = st.lists(st.tuples(st.sampled_from(["insert", "append", "remove", "change"]), PLACES, WORDS), max_size=80)
+
+
+@given(size=st.integers(0, 5 * RUN_CHILDREN), steps=STEPS)
+def test_a_long_row_of_children_reads_as_when_walked(size: int, steps: list[tuple[str, float, str]]) -> None:
+    """Rows are read in runs, which split, empty and settle as children come and go."""
+    mirror = page(("div", ["word "] * size))
+    block, children = mirror.get(1), list(range(2, size + 2))
+    assert block is not None
+    for number, (act, place, said) in enumerate(steps, start=1_000):
+        at = children[int(place * len(children))] if children else None
+        if act in ("insert", "append") or at is None:
+            before = at if act == "insert" else None
+            mirror.apply(Mutation.of({"adds": [add(1, text(number, said), before)]}))
+            children.insert(children.index(before) if before else len(children), number)
+        elif act == "remove":
+            mirror.apply(Mutation.of({"removes": [{"id": at}]}))
+            children.remove(at)
+        else:
+            mirror.apply(Mutation.of({"texts": [{"id": at, "value": said}]}))
+        if number % 2:
+            assert read(block) == visible_text(block)
+    assert [child.id for child in block.children()] == children
 
 
 @given(tree=TREES, chars=st.integers(0, 20), most=st.integers(1, 12))
@@ -62,9 +95,55 @@ def test_limits_end_both_readings_at_the_same_place(tree: Any, chars: int, most:
         patch.setattr(reading, "MAX_READ_CHARS", chars)
         patch.setattr(reading, "MAX_READ_NODES", most)
         for block in nodes(mirror):
-            put_together, walked = block_text(block), visible_text(block, chars, most)
-            # At the very end of a block the walk may stop one step before it knows that nothing follows.
-            assert put_together == walked or (put_together.complete and not walked.complete)
+            put_together, walked = read(block), visible_text(block, chars, most)
+            assert put_together.complete == walked.complete
+            assert put_together.text.startswith(walked.text)
+
+
+def cost_of_one_more(size: int, act: str) -> int:
+    """What reading a row costs after the last of many changes, in parts that were put together."""
+    mirror, reader = page(("div", [("b", [])] * size)), Reader()
+    block = mirror.get(1)
+    assert block is not None
+    for number in range(100):
+        new = add(1, element(10_000 + number, "b"), before=100 + number if act == "insert" else None)
+        gone = [{"id": 2 + number}] if act == "remove and append" else []
+        mirror.apply(Mutation.of({"adds": [new], "removes": gone}))
+        reader.refill()
+        reader.read(block)
+    return (reading.READ_BUDGET - reader.left) // 10
+
+
+def test_what_is_appended_costs_the_same_in_a_row_of_any_length() -> None:
+    assert cost_of_one_more(4_000, "append") <= cost_of_one_more(100, "append") <= 4 * RUN_CHILDREN
+
+
+@pytest.mark.parametrize("act", ["insert", "remove and append"])
+def test_elsewhere_a_change_costs_a_part_for_each_run(act: str) -> None:
+    assert cost_of_one_more(4_000, act) <= 4_000 / RUN_CHILDREN + 4 * RUN_CHILDREN
+
+
+@given(st.lists(st.tuples(st.sampled_from(["div", "p", "b"]), PLACES, st.integers(0, 3)), max_size=40))
+def test_selectors_are_those_of_the_page_as_it_is(steps: list[tuple[str, float, int]]) -> None:
+    mirror = page(("div", [("p", [])] * (MAX_SIBLINGS - 10)))
+    block, places = mirror.get(1), Places(mirror)
+    assert block is not None
+    for number, (tag, place, act) in enumerate(steps, start=1_000):
+        children = list(block.children())
+        at = children[int(place * len(children))]
+        changes = {"removes": [{"id": at.id}]} if act == 0 else {"adds": [add(1, element(number, tag), at.id)]}
+        mirror.apply(Mutation.of(changes if act < 2 else {"adds": [add(1, element(number, tag))]}))
+        for node in (block.first, block.last, at if mirror.get(at.id) is at else None):
+            assert node is None or places.of(node).selector == _counted(block, node)
+
+
+def _counted(block: Node, node: Node) -> str:
+    row = list(block.children())
+    at = row.index(node)
+    before = [one for one in row[:at] if one.tag == node.tag]
+    after = [one for one in row[at + 1 : at + 1 + MAX_SIBLINGS] if one.tag == node.tag]
+    counts = at <= MAX_SIBLINGS and (before or after)
+    return f"div > {node.tag}" + (f":nth-of-type({len(before) + 1})" if counts else "")
 
 
 @given(st.text())
@@ -97,3 +176,10 @@ def test_integers_of_any_size_are_exact(value: Any) -> None:
 def test_a_long_integer_is_found_wherever_it_stands(pad: int) -> None:
     payload = b'[{"type":5,"timestamp":1,"data":{"n":%s18446744073709551617}}]' % (b" " * pad)
     assert parse_events(payload)[0]["data"]["n"] == 2**64 + 1
+
+
+@given(st.text(st.characters(), max_size=8))
+def test_what_is_storable_can_be_written(said: str) -> None:
+    expected = said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert storable(said) == expected
+    storable(said).encode()

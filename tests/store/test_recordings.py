@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -165,6 +166,16 @@ def test_dom_events_follow_the_page(backend: Backend) -> None:
         (2, "click on #send"),
         (3, "click on the page"),
     ]
+
+
+def test_what_a_page_says_may_nest_deeply(backend: Backend) -> None:
+    nested: Any = "deepest"
+    for _ in range(252):
+        nested = [nested]
+    said = event(5, {"tag": "state", "payload": nested}, START_MS)
+    backend.commit(upload(0, json.dumps([said]).encode()))
+    backend.store.distill()
+    assert [one.detail["payload"] for one in story(backend.reader)] == [nested]
 
 
 def test_undistilled_chunks_are_counted(backend: Backend) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import orjson
 import xxhash
 import zstandard
 
@@ -16,6 +17,9 @@ from otel_replay.store.base import ChunkReceipt
 from otel_replay.store.distillation import Due, StreamKey
 
 logger = logging.getLogger(__name__)
+
+DomRow = tuple[int, str, str, int, int, int, int, bytes]
+"""A row of ``dom_chunks``."""
 
 _STREAM = "project = ? AND session_id = ? AND stream_id = ?"
 _COLUMNS = (
@@ -145,9 +149,8 @@ def end_turn(connection: Any, stream: StreamKey, from_seq: int, done: int | None
     connection.execute(f"UPDATE streams SET turn = ({last}) WHERE {_STREAM} AND distill_from IS NOT NULL", stream)
 
 
-def replace_dom_events(connection: Any, stream: StreamKey, due: Due, events: list[DomEvent]) -> None:
-    """Puts the events in place of all that was distilled from the due chunks before."""
-    connection.execute(f"DELETE FROM dom_chunks WHERE {_STREAM} AND seq BETWEEN ? AND ?", (*stream, *due))
+def dom_rows(stream: StreamKey, events: Iterable[DomEvent]) -> list[DomRow]:
+    """Events as rows, one for each chunk: made before the writer is asked to store them."""
     compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
     by_seq: dict[int, list[DomEvent]] = {}
     for event in events:
@@ -156,6 +159,12 @@ def replace_dom_events(connection: Any, stream: StreamKey, due: Due, events: lis
     for seq, members in by_seq.items():
         times = [event.time_unix_nano for event in members]
         rows.append((*stream, seq, min(times), max(times), len(members), compressor.compress(_dump(members))))
+    return rows
+
+
+def replace_dom_events(connection: Any, stream: StreamKey, due: Due, rows: list[DomRow]) -> None:
+    """Puts the rows in place of all that was distilled from the due chunks before."""
+    connection.execute(f"DELETE FROM dom_chunks WHERE {_STREAM} AND seq BETWEEN ? AND ?", (*stream, *due))
     connection.executemany("INSERT INTO dom_chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
@@ -170,12 +179,14 @@ def _load(seq: int, data: bytes) -> list[DomEvent]:
 
 
 def _dump(events: list[DomEvent]) -> bytes:
-    # ASCII, so that lone surrogates of a recording survive as escapes.
     rows = [
         [event.index, event.kind, event.time_unix_nano, event.title, event.detail, event.trace_id, event.span_id]
         for event in events
     ]
-    return json.dumps(rows, separators=(",", ":")).encode("ascii")
+    try:
+        return orjson.dumps(rows)
+    except orjson.JSONEncodeError:  # what a page says of itself may nest deeper than orjson's 254 levels
+        return json.dumps(rows, separators=(",", ":")).encode()
 
 
 def _readable(rows: Iterable[Any], what: str, at: int = 0) -> Iterator[tuple[Any, ...]]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from otel_replay.model import DomEvent
 from otel_replay.store.distillation import Distillation, Due, StreamKey
 from otel_replay.store.sqlite import chunks as chunk_rows
 from otel_replay.store.sqlite.database import ReadConnections
@@ -24,7 +23,7 @@ class _Step(NamedTuple):
     from_seq: int
     due: Due
     chunks: int
-    events: list[DomEvent]
+    rows: list[chunk_rows.DomRow]
 
 
 class ChunkDistiller:
@@ -62,10 +61,11 @@ class ChunkDistiller:
                 lambda seq: chunk_rows.address_before(connection, stream, seq),
                 lambda first, last: chunk_rows.read_chunks(connection, stream, first, last),
             )
-            return _Step(stream, from_seq, due, chunk_rows.count_chunks(connection, stream, due), events)
+            rows = chunk_rows.dom_rows(stream, events)
+            return _Step(stream, from_seq, due, chunk_rows.count_chunks(connection, stream, due), rows)
 
     def _keep(self, step: _Step) -> None:
         """Runs in the writer's transaction. Where an earlier chunk came meanwhile, the cursor stays, and all is due."""
-        chunk_rows.replace_dom_events(self._connection, step.stream, step.due, step.events)
+        chunk_rows.replace_dom_events(self._connection, step.stream, step.due, step.rows)
         is_whole = chunk_rows.count_chunks(self._connection, step.stream, step.due) == step.chunks
         chunk_rows.end_turn(self._connection, step.stream, step.from_seq, step.due.last if is_whole else None)
