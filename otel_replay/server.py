@@ -119,7 +119,8 @@ class Server:
 
     def _bind_http(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio turns Nagle's delay off for sockets that say they are TCP's; others answer 45 ms late now and then.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((self._settings.host, self._settings.http_port))
