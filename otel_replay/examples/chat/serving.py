@@ -84,7 +84,7 @@ def _serve(app: Starlette, port: int, parts: ExitStack) -> RunningServer:
 
 
 def _listen(port: int) -> socket.socket:
-    listening = socket.socket()
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # without Nagle's delay
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((_HOST, port))
