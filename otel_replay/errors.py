@@ -7,9 +7,13 @@
     │   ├── InvalidRequest      the bytes, or a part of them, are not what they claim to be
     │   ├── UnsupportedRequest  a content type, encoding or option that is not served
     │   ├── RequestTooLarge     over a size limit
-    │   ├── Forbidden           from where this is sent, it is not allowed
+    │   ├── Unauthenticated     no key, or one that does not hold
+    │   ├── Forbidden           whoever sends this, or from where: it is not allowed
     │   └── NotFound            no such trace, session, conversation or stream
     ├── RetryableError          the same thing may succeed later; nothing was stored
+    │   ├── RateLimited         a key sends more than it may
+    │   ├── Overloaded          too much is in flight
+    │   ├── Stopping            the receiver lets nothing in any more
     │   └── StoreUnavailable    locked, full or shutting down
     └── StoreError              the database cannot be used as it is
         ├── NotOurDatabase      the file is not an otel-replay database, or of a newer version
@@ -47,8 +51,12 @@ class RequestTooLarge(PermanentError):
     """Over a size limit; the message names the limit."""
 
 
+class Unauthenticated(PermanentError):
+    """No key, or one that does not hold."""
+
+
 class Forbidden(PermanentError):
-    """From where this is sent, it is not allowed."""
+    """For whoever sends this, or from where it is sent, it is not allowed."""
 
 
 class NotFound(PermanentError):
@@ -57,6 +65,22 @@ class NotFound(PermanentError):
 
 class RetryableError(ReplayError):
     """The same thing may succeed later; nothing of it was stored."""
+
+
+class RateLimited(RetryableError):
+    """A key sends more than it may; it may go on after ``retry_after_s`` seconds."""
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(RetryableError):
+    """Too much is in flight."""
+
+
+class Stopping(RetryableError):
+    """The receiver lets nothing in any more."""
 
 
 class StoreUnavailable(RetryableError):
