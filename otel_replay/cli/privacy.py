@@ -1,0 +1,189 @@
+"""``otel-replay erase``, ``prune`` and ``audit``: through the running server, or, where none runs, on the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+
+from otel_replay.cli import show
+from otel_replay.cli.options import database_option, form_option, option, server_access, server_options
+from otel_replay.config import read_config
+
+KEY_START = "orpl_"
+"""Of the text of a key; its id is eight hexadecimal digits. The variable of --key holds a text, for all commands."""
+
+
+class _Desk(Protocol):
+    def erase(self, given: Mapping[str, Any]) -> dict[str, Any]: ...
+    def prune(self) -> dict[str, Any]: ...
+    def audit(self, given: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
+@click.command()
+@option("--session", metavar="ID", help="Erase this session with its traces, logs and recordings.")
+@option("--trace", metavar="ID", help="Erase this trace.")
+@option("--user", metavar="ID", help="Erase all sessions of this user, and all that names the user.")
+@option("--key", metavar="ID", help="Erase all that this key wrote: its id. A whole key is shown to the server.")
+@option("--admin-key", metavar="KEY", help="Key for the server, beside --key ID.")
+@option("--url", metavar="URL", help="Ask a running server (http://127.0.0.1:4318), not a file.")
+@option(
+    "--vacuum",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Write the whole file anew; auto: up to 256 MiB.",
+)
+@database_option("SQLite file; its running server is asked.")
+@form_option("text", "json")
+@click.pass_context
+def erase(
+    ctx: click.Context,
+    /,
+    db: Path,
+    url: str | None,
+    form: str,
+    vacuum: str,
+    admin_key: str | None,
+    **subject: str | None,
+) -> None:
+    """Erase a session, a trace, a user, or what a leaked key wrote, for good.
+
+    It goes from every table, index, text and free page, and senders that try again for a week do not bring it back.
+    """
+    shown = [key for key in (admin_key, subject["key"]) if key and key.startswith(KEY_START)]
+    ctx.meta["otel_replay.key"] = shown[0] if shown else None
+    given = [(kind, name) for kind, name in subject.items() if name and name not in shown]
+    if len(given) != 1:
+        raise click.UsageError("Say what to erase: one of --session, --trace, --user, --key.")
+    kind, name = given[0]
+    with _desk(db, url, None) as desk:
+        told = {"kind": kind, "id": name, "vacuum": {"always": True, "never": False}.get(vacuum)}
+        show.print_answer(form, desk.erase(told), _print_erased)
+
+
+@click.command()
+@option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Rules, where no server runs.")
+@option("--vacuum", is_flag=True, help="Then write the file anew, as small as it can be; only where no server runs.")
+@server_options
+@database_option("SQLite file; its running server is asked.")
+@form_option("text", "json")
+def prune(db: Path, url: str | None, form: str, config: Path | None, vacuum: bool) -> None:
+    """Forget what is older, or more, than the server's [retention] says. Freed space is used again."""
+    with _desk(db, url, config) as desk:
+        if vacuum and not isinstance(desk, _Local):
+            raise click.UsageError("--vacuum writes the file anew: stop the server first.")
+        show.print_answer(form, desk.prune(), _print_pruned)
+        if isinstance(desk, _Local) and vacuum:
+            desk.vacuum()
+
+
+@click.command()
+@option("--session", metavar="ID", help="Only what was done to this session.")
+@option("--trace", metavar="ID", help="Only what was done to this trace.")
+@option("--user", metavar="ID", help="Only what was done to this user.")
+@option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Entries shown.")
+@server_options
+@database_option("SQLite file; its running server is asked.")
+@form_option("text", "json")
+def audit(db: Path, url: str | None, form: str, limit: int, **subject: str | None) -> None:
+    """Who read, exported, shared or erased what, newest first; ids are kept as hashes, so ask for one."""
+    given = [{"kind": kind, "id": name} for kind, name in subject.items() if name]
+    if len(given) > 1:
+        raise click.UsageError("Ask for one of --session, --trace, --user.")
+    with _desk(db, url, None) as desk:
+        show.print_answer(form, desk.audit({"limit": limit, **(given[0] if given else {})}), _print_audit)
+
+
+@contextmanager
+def _desk(db: Path, url: str | None, config: Path | None) -> Iterator[_Desk]:
+    from otel_replay.errors import DatabaseInUse, StoreError
+    from otel_replay.store.sqlite import SqliteStore
+    from otel_replay.store.sqlite.database import writer_of
+
+    if url:
+        yield _Remote(url)
+        return
+    if not db.exists():
+        raise StoreError(f"there is no database at {db}")
+    try:
+        store = SqliteStore(db)
+    except DatabaseInUse:
+        writer = writer_of(db)
+        if not writer.get("url"):
+            raise
+        yield _Remote(writer["url"])
+        return
+    try:
+        yield _Local(store, config)
+    finally:
+        store.close()
+
+
+class _Local:
+    """On the file: whoever may write that may do everything."""
+
+    def __init__(self, store: Any, config: Path | None) -> None:
+        from otel_replay.model import DEFAULT_PROJECT
+        from otel_replay.query.privacy import PrivacyDesk
+
+        self._store, self._project = store, DEFAULT_PROJECT
+        self._desk = PrivacyDesk(store, read_config(config).retentions, lambda _project: "default")
+
+    def erase(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return self._desk.erase(self._project, 0, given)
+
+    def prune(self) -> dict[str, Any]:
+        return self._desk.prune(self._project, 0)
+
+    def audit(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return self._desk.audit(self._project, given)
+
+    def vacuum(self) -> None:
+        self._store.privacy.vacuum()
+
+
+class _Remote:
+    """Through a server."""
+
+    def __init__(self, url: str) -> None:
+        from otel_replay.query.remote import Http
+
+        self._http = Http(url, **server_access())
+
+    def erase(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return self._ask("POST", "erase", json=given)
+
+    def prune(self) -> dict[str, Any]:
+        return self._ask("POST", "prune", json={})
+
+    def audit(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return self._ask("GET", "audit", params=given)
+
+    def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._http.ask(method, f"/api/v1/{path}", **options).json()
+        return found
+
+
+def _print_erased(erased: dict[str, Any]) -> None:
+    counts = ", ".join(f"{erased[name]} {name}" for name in ("records", "chunks", "sessions", "contents"))
+    click.echo(f"erased: {counts}")
+    if not erased["scrubbed"]:
+        click.echo("a reader holds on to the write-ahead log; erase again once it has ended", err=True)
+
+
+def _print_pruned(pruned: dict[str, Any]) -> None:
+    click.echo("forgotten: " + ", ".join(f"{number} {name}" for name, number in pruned.items()))
+
+
+def _print_audit(page: dict[str, Any]) -> None:
+    from otel_replay.query.times import format_time
+
+    for one in page["entries"]:
+        time = format_time(int(one["time_unix_nano"]))
+        click.echo(f"{time}  key {one['key_id']}  {one['action']} {one['kind']} {one['subject']}  {one['outcome']}")
+    if not page["entries"]:
+        click.echo("nothing was done yet")

@@ -1,0 +1,132 @@
+"""Forgetting what is older than it may be, or more than there may be: step by step, beside the writer.
+
+What goes is no secret, so its pages are only given free and used again: the file neither shrinks nor grows.
+``otel-replay prune --vacuum`` writes it anew. SQLite's ``auto_vacuum`` would move pages about with every commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from otel_replay.privacy.retention import Retention
+from otel_replay.store.sqlite.erasure import Erased, Eraser, WriterParts, drop_empty_streams
+from otel_replay.store.sqlite.identifiers import find_string, unpack_id
+from otel_replay.store.sqlite.reader import SqliteReader
+from otel_replay.store.sqlite.row_removal import RowRemover
+
+STEP_BLOCKS = 32
+STEP_ROWS = 500
+STEP_SESSIONS = 50
+
+_USED = (
+    "SELECT (SELECT total(length(data)) FROM blocks WHERE project = ?1)"
+    " + (SELECT total(length(data)) FROM body_blocks WHERE project = ?1)"
+    " + (SELECT total(length(payload)) FROM chunks WHERE project = ?1)"
+)
+_OLDEST = (
+    "SELECT max(at) FROM (SELECT min(last_start_unix_nano, received_unix_nano) AS at FROM blocks WHERE project = ?1"
+    " UNION ALL SELECT min(end_unix_nano, received_unix_nano) FROM chunks WHERE project = ?1"
+    f" ORDER BY at LIMIT {STEP_BLOCKS})"
+)
+
+
+@dataclass(slots=True)
+class Pruned:
+    """How much was forgotten."""
+
+    blocks: int = 0
+    sessions: int = 0
+    chunks: int = 0
+    rows: int = 0
+
+
+class Pruner:
+    """Forgets by the rules of one project at a time; between two steps it ends once ``stopping()`` is true."""
+
+    def __init__(self, reader: SqliteReader, eraser: Eraser, parts: WriterParts, clock: Callable[[], int]) -> None:
+        self._reader = reader
+        self._eraser = eraser
+        self._parts = parts
+        self._clock = clock
+
+    def prune(self, project: int, retention: Retention, stopping: Callable[[], bool]) -> Pruned:
+        now, pruned = self._clock(), Pruned()
+        if retention.max_age_ns is not None:
+            self._older(project, now - retention.max_age_ns, pruned, stopping)
+        for feature, age_ns in retention.features.items():
+            self._feature(project, feature, now - age_ns, pruned, stopping)
+        while retention.max_bytes is not None and not stopping() and self._ask(_USED, project) > retention.max_bytes:
+            oldest = self._ask(_OLDEST, project)
+            if oldest is None:
+                break
+            self._older(project, oldest + 1, pruned, stopping)
+        return pruned
+
+    def _ask(self, query: str, project: int) -> Any:
+        with self._reader.reading() as connection:
+            return connection.execute(query, (project,)).fetchone()[0]
+
+    def _older(self, project: int, before: int, pruned: Pruned, stopping: Callable[[], bool]) -> None:
+        """Forgets what happened before a time; where a clock was ahead, what arrived before it."""
+        query = (
+            "SELECT id FROM blocks WHERE project = ? AND min(last_start_unix_nano, received_unix_nano) < ?"
+            f" ORDER BY id LIMIT {STEP_BLOCKS}"
+        )
+        while not stopping() and (numbers := self._column(query, (project, before))):
+            if not self._eraser.remove_blocks(project, numbers):
+                break  # what cannot be read stays where it is
+            pruned.blocks += len(numbers)
+        rows = RowRemover(self._parts.connection)
+        while not stopping() and (gone := self._parts.run(partial(rows.older, project, before, STEP_ROWS))):
+            pruned.rows += gone
+        query = f"SELECT session_id FROM sessions WHERE project = ? AND end_unix_nano < ? LIMIT {STEP_SESSIONS}"
+        while not stopping() and (sessions := self._column(query, (project, before))):
+            texts = [unpack_id(session) for session in sessions]
+            pruned.chunks += self._parts.run(partial(rows.sessions, project, sessions, texts))
+            pruned.sessions += len(sessions)
+        while not stopping() and (gone := self._parts.run(partial(self._chunks, project, before))):
+            pruned.chunks += gone
+        self._parts.run(partial(self._rest, project, before, rows))
+
+    def _feature(self, project: int, feature: str, before: int, pruned: Pruned, stopping: Callable[[], bool]) -> None:
+        """Forgets sessions of a feature; blocks that compaction has sorted by session hold little else."""
+        with self._reader.reading() as connection:
+            name = find_string(connection, project, feature)
+        query = (
+            "SELECT session_id FROM sessions WHERE project = ? AND feature = ? AND end_unix_nano < ?"
+            f" LIMIT {STEP_SESSIONS}"
+        )
+        while name and not stopping() and (sessions := self._column(query, (project, name, before))):
+            erased: Erased = self._eraser.forget_sessions(project, {unpack_id(session) for session in sessions})
+            pruned.sessions += len(sessions)
+            pruned.chunks += erased.chunks
+
+    def _column(self, query: str, values: Sequence[Any]) -> list[Any]:
+        with self._reader.reading() as connection:
+            return [row[0] for row in connection.execute(query, values)]
+
+    def _chunks(self, project: int, before: int) -> int:
+        """Some chunks of sessions that go on; what follows them plays from its next full snapshot on."""
+        query = (
+            "SELECT session_id, stream_id, seq FROM chunks WHERE project = ?"
+            f" AND min(end_unix_nano, received_unix_nano) < ? LIMIT {STEP_ROWS}"
+        )
+        places = self._parts.connection.execute(query, (project, before)).fetchall()
+        for table in ("dom_chunks", "chunks"):
+            self._parts.connection.executemany(
+                f"DELETE FROM {table} WHERE project = ? AND session_id = ? AND stream_id = ? AND seq = ?",
+                [(project, *place) for place in places],
+            )
+        if places:
+            drop_empty_streams(self._parts.connection, project)
+        return len(places)
+
+    def _rest(self, project: int, before: int, rows: RowRemover) -> None:
+        execute = self._parts.connection.execute
+        execute("DELETE FROM conversations WHERE project = ? AND end_unix_nano < ?", (project, before))
+        execute("DELETE FROM quarantine WHERE project = ? AND received_unix_nano < ?", (project, before))
+        rows.forget_names(project)
+        self._parts.forget_names()

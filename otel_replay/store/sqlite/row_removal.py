@@ -1,0 +1,160 @@
+"""Rows that go: of AI spans, actions, sessions and recordings, with all that was derived from them.
+
+Runs inside the writer's transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from otel_replay.store.sqlite.rollups import RollupFollower
+from otel_replay.store.sqlite.sessions import FEATURE, LABEL, MODEL, SERVICE, USER, Facet, refresh, remove_facets
+
+_FOLLOW_BYTES = 4 * 1024 * 1024
+_NAMES = "service, request_model, response_model, user, feature, variant, operation, provider"
+_ROW = f"id, session_id, conversation_id, {_NAMES}"
+
+SpanKey = tuple[bytes, bytes]
+"""(trace id, span id)."""
+
+SessionId = bytes | str
+"""As stored."""
+
+
+class _Interaction(NamedTuple):
+    id: int
+    session_id: SessionId | None
+    conversation_id: SessionId | None
+    service: int
+    request_model: int
+    response_model: int
+    user: int
+    feature: int
+    variant: int
+    operation: int
+    provider: int
+
+    @property
+    def names(self) -> tuple[int, ...]:
+        """Ids of strings."""
+        models = (self.request_model, self.response_model)
+        return (self.service, *models, self.user, self.feature, self.variant, self.operation, self.provider)
+
+
+class RowRemover:
+    """Deletes rows of one project at a time. ``names`` are the ids of strings that rows had which went."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.names: set[int] = set()
+
+    def spans(self, project: int, keys: Iterable[SpanKey]) -> set[SessionId]:
+        """The rows of spans; gives the sessions that had some."""
+        sessions: set[SessionId] = set()
+        found: list[_Interaction] = []
+        of_span = "project = ? AND trace_id = ? AND span_id = ?"
+        for key in keys:
+            found += self._interactions(of_span, (project, *key))
+            sessions |= self._delete("actions", of_span, (project, *key))
+        return (sessions | self._forget(project, found)) - {None}
+
+    def traces(self, project: int, traces: Iterable[bytes], *, only_loose: bool = False) -> set[SessionId]:
+        """All rows of traces, ``only_loose`` those that name no session; gives the sessions that had some."""
+        sessions: set[SessionId] = set()
+        where = f"project = ? AND trace_id = ?{' AND session_id IS NULL' if only_loose else ''}"
+        found: list[_Interaction] = []
+        for trace in traces:
+            found += self._interactions(where, (project, trace))
+            for table in ("actions",) if only_loose else ("actions", "session_traces"):
+                sessions |= self._delete(table, where, (project, trace))
+        return (sessions | self._forget(project, found)) - {None}
+
+    def sessions(self, project: int, sessions: Iterable[SessionId], texts: Iterable[str]) -> int:
+        """Sessions with all their rows and recordings; ``texts`` are their ids as text. Returns chunks deleted."""
+        execute, chunks = self._connection.execute, 0
+        of_session = "project = ? AND session_id = ?"
+        for session in sessions:
+            self._forget(project, self._interactions(of_session, (project, session)))
+            row = execute(
+                f"SELECT user, feature, label FROM sessions WHERE {of_session}", (project, session)
+            ).fetchone()
+            if row:
+                self.names.update(row)
+                told = zip((USER, FEATURE, LABEL), row, strict=True)
+                remove_facets(self._connection, project, [(kind, name, session) for kind, name in told])
+            for table in ("actions", "session_traces", "sessions"):
+                execute(f"DELETE FROM {table} WHERE {of_session}", (project, session))
+        for text in texts:
+            for table in ("streams", "dom_chunks"):
+                execute(f"DELETE FROM {table} WHERE {of_session}", (project, text))
+            chunks += execute(f"DELETE FROM chunks WHERE {of_session}", (project, text)).rowcount
+        return chunks
+
+    def older(self, project: int, before_unix_nano: int, limit: int) -> int:
+        """Some rows of AI spans and actions that started before a time; how many went."""
+        where = f"project = ? AND start_unix_nano < ? ORDER BY start_unix_nano LIMIT {limit}"
+        found = self._interactions(where, (project, before_unix_nano))
+        self._forget(project, found)
+        query = f"SELECT trace_id, span_id FROM actions WHERE project = ? AND start_unix_nano < ? LIMIT {limit}"
+        actions = self._connection.execute(query, (project, before_unix_nano)).fetchall()
+        self._connection.executemany(
+            "DELETE FROM actions WHERE project = ? AND trace_id = ? AND span_id = ?",
+            [(project, *key) for key in actions],
+        )
+        return len(found) + len(actions)
+
+    def forget_names(self, project: int) -> None:
+        """Deletes those of :attr:`names` that no row has any more."""
+        used = (
+            "SELECT EXISTS (SELECT 1 FROM facets WHERE kind BETWEEN 0 AND 4 AND name = ?2)"
+            f" OR EXISTS (SELECT 1 FROM interactions WHERE project = ?1 AND ?2 IN ({_NAMES}))"
+        )
+        for key in ((project, name) for name in self.names - {0}):
+            if not self._connection.execute(used, key).fetchone()[0]:
+                self._connection.execute("DELETE FROM rollups WHERE project = ? AND name = ?", key)
+                self._connection.execute("DELETE FROM strings WHERE project = ? AND id = ?", key)
+        self.names.clear()
+
+    def _delete(self, table: str, where: str, values: Sequence[Any]) -> set[SessionId]:
+        """Deletes rows; gives the sessions that they named."""
+        rows = self._connection.execute(f"SELECT session_id FROM {table} WHERE {where}", values).fetchall()
+        if rows:
+            self._connection.execute(f"DELETE FROM {table} WHERE {where}", values)
+        return {session for (session,) in rows}
+
+    def _interactions(self, where: str, values: Sequence[Any]) -> list[_Interaction]:
+        query = f"SELECT {_ROW} FROM interactions WHERE {where}"
+        return [_Interaction(*row) for row in self._connection.execute(query, values)]
+
+    def _forget(self, project: int, rows: Sequence[_Interaction]) -> set[SessionId]:
+        """Deletes rows of AI spans, and takes them out of statistics, facets and conversations."""
+        if not rows:
+            return set()
+        ids = [(row.id,) for row in rows]
+        self._connection.executemany("INSERT INTO retracted SELECT * FROM interactions WHERE id = ?", ids)
+        self._connection.executemany("DELETE FROM interactions WHERE id = ?", ids)
+        self._take_back()
+        self.names.update(name for row in rows for name in row.names)
+        facets: set[Facet] = set()
+        for row in rows:
+            if row.session_id is not None:
+                facets.add((SERVICE, row.service, row.session_id))
+                facets |= {(MODEL, model, row.session_id) for model in (row.request_model, row.response_model)}
+        remove_facets(self._connection, project, facets)
+        sessions = {session for _, _, session in facets}
+        refresh(self._connection, project, sessions)
+        self._connection.executemany(
+            "DELETE FROM conversations WHERE project = ?1 AND conversation_id = ?2 AND NOT EXISTS"
+            " (SELECT 1 FROM interactions WHERE project = ?1 AND conversation_id = ?2)",
+            [(project, one) for one in {row.conversation_id for row in rows} - {None}],
+        )
+        return sessions
+
+    def _take_back(self) -> None:
+        """Statistics without what was deleted. The number of the last row may be given again: it is not counted yet."""
+        follower = RollupFollower()
+        while self._connection.execute("SELECT EXISTS (SELECT 1 FROM retracted)").fetchone()[0]:
+            follower.step(self._connection, _FOLLOW_BYTES)
+        newest = "SELECT coalesce(max(id), 0) FROM interactions"
+        self._connection.execute(f"UPDATE rollups_progress SET counted = min(counted, ({newest}))")
