@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tomllib
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from otel_replay.errors import InvalidRequest
+from otel_replay.privacy.policy import Policies, read_policy
+from otel_replay.privacy.retention import Retentions, read_retention
 
 ENVIRONMENT_PREFIX = "OTEL_REPLAY_"
 """Each option ``--some-name`` of the command line is also read from ``OTEL_REPLAY_SOME_NAME``."""
@@ -23,7 +29,20 @@ class Settings:
     browser_origins: str = LOOPBACK_ORIGINS
     """Regular expression of the web origins that may send telemetry from a browser."""
     allow_unauthenticated: bool = False
-    """Serve beyond loopback although there are no keys yet."""
+    """Serve whoever asks, until there is an admin key."""
+    ui_port: int | None = None
+    """A port of its own for page and API, which the port of telemetry then does not serve."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    """PEM files; with the last, clients need a certificate of that authority."""
+    max_body_bytes: int = 64 * 1024 * 1024
+    """Of one request, as it comes and unpacked; OTLP 1.11 recommends this limit."""
+    max_in_flight_bytes: int = 128 * 1024 * 1024
+    """Of all requests that are being worked on; at least two of the largest, which are one packed and unpacked."""
+
+    config: Path | None = None
+    """Rules of redaction and retention: :func:`read_config`."""
 
     @property
     def is_loopback(self) -> bool:
@@ -33,3 +52,57 @@ class Settings:
 def environment_name(option: str) -> str:
     """The variable of an option: ``--http-port`` is ``OTEL_REPLAY_HTTP_PORT``."""
     return ENVIRONMENT_PREFIX + option.lstrip("-").replace("-", "_").upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration file says."""
+
+    policies: Policies = field(default_factory=Policies)
+    retentions: Retentions = field(default_factory=Retentions)
+
+
+def read_config(path: Path | None) -> Rules:
+    """Reads ``[privacy]`` and ``[retention]``, and for one project ``[projects.NAME.privacy]`` and so on.
+
+    Without a file, or without a section, the defaults hold. Raises :class:`InvalidRequest` that names the place.
+    """
+    if path is None:
+        return Rules()
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidRequest(f"{path}: {error}") from error
+    projects = _tables(document.get("projects", {}), "projects")
+    _refuse_unknown(document, "privacy retention projects", str(path))
+    for name, told in projects.items():
+        _refuse_unknown(told, "privacy retention", f"projects.{name}")
+    policies = {
+        name: read_policy(told["privacy"], f"projects.{name}.privacy")
+        for name, told in projects.items()
+        if "privacy" in told
+    }
+    retentions = {
+        name: read_retention(told["retention"], f"projects.{name}.retention")
+        for name, told in projects.items()
+        if "retention" in told
+    }
+    return Rules(
+        Policies(read_policy(document.get("privacy", {}), "privacy"), policies),
+        Retentions(read_retention(document.get("retention", {}), "retention"), retentions),
+    )
+
+
+def _tables(told: Any, where: str) -> dict[str, dict[str, Any]]:
+    if not isinstance(told, dict) or not all(isinstance(one, dict) for one in told.values()):
+        raise InvalidRequest(f"{where}: expected tables")
+    return told
+
+
+def _refuse_unknown(document: dict[str, Any], known: str, where: str) -> None:
+    unknown = sorted(set(document) - set(known.split()))
+    if unknown:
+        raise InvalidRequest(f"{where}: {unknown[0]!r} is unknown", hint=f"known here: {known}")
+    for name in document:
+        if not isinstance(document[name], dict):
+            raise InvalidRequest(f"{where}: {name} is no table")

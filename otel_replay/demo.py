@@ -25,11 +25,13 @@ def start_demo(server: Server, port: int) -> RunningChat | None:
     """Loads the sample, starts the example on ``port`` and says what to try; None when the example cannot start."""
     session_id = load_sample(server)
     try:
+        if server.registry.needs_key:
+            raise ReplayError("it sends without a key, and this server needs one", hint="give --demo a file of its own")
         example = start(server.http_url, port)
     except ReplayError as error:
         click.echo(f"otel-replay: the example application is not started: {error}", err=True)
         example = None
-    click.echo(_welcome(server.http_url, session_id, example.url if example else None), err=True)
+    click.echo(_welcome(server.ui_url, session_id, example.url if example else None), err=True)
     return example
 
 

@@ -174,7 +174,10 @@ class DomEvent:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Chunks of a stream that never came: ``missing`` numbers after ``after_seq`` (-1: from the very start)."""
+    """Chunks of a stream that are not there: ``missing`` numbers after ``after_seq`` (-1: from the very start).
+
+    ``reason`` is ``missing`` where they never came, ``damaged`` where they are stored and cannot be read any more.
+    """
 
     stream_id: str
     after_seq: int

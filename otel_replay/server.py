@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gc
+import logging
+import re
+import secrets
 import socket
 import threading
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 
 import grpc
 import uvicorn
@@ -15,45 +19,64 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from otel_replay._pb.v1 import replay_pb2, replay_pb2_grpc
+from otel_replay.access.guard import Guard, Listener
+from otel_replay.access.registry import Registry
 from otel_replay.background import Worker
-from otel_replay.config import LOOPBACK_HOSTS, Settings
+from otel_replay.config import Settings, read_config
 from otel_replay.errors import ReplayError
+from otel_replay.privacy.redaction import ProjectRedaction
 from otel_replay.query import LocalReplay
+from otel_replay.query.privacy import PrivacyDesk
 from otel_replay.query.worker import ReaderProcess, with_reader_process
+from otel_replay.receiver import calls, connections
 from otel_replay.receiver.batching import BatchingHandler
-from otel_replay.receiver.bodies import MAX_BODY_BYTES
 from otel_replay.receiver.grpc import SERVICES, GrpcReceiver
 from otel_replay.receiver.http import HttpReceiver, Shortcut, refused
 from otel_replay.receiver.in_flight import InFlight
 from otel_replay.receiver.measures import CountingCommits, Measures
 from otel_replay.receiver.recordings import UploadRpcs
 from otel_replay.store.sqlite import SqliteStore
+from otel_replay.tls import grpc_credentials, uvicorn_options
+from otel_replay.web.access import AccessRoutes
 from otel_replay.web.api import Api
+from otel_replay.web.guarding import GuardingInterceptor, everywhere, guarded
+from otel_replay.web.openapi import openapi_route
 from otel_replay.web.operations import Operations, StateOfServer
 from otel_replay.web.page import page_routes
+from otel_replay.web.privacy import PrivacyRoutes
 from otel_replay.web.rpc import ReplayService
+
+logger = logging.getLogger(__name__)
 
 INGEST_THREADS = 32
 """For each transport; while they wait for a group commit they cost nothing."""
 
 QUERY_THREADS = 8
-"""Of gRPC, apart from ingest's: readers that stall cannot stop it. HTTP's queries have a pool of that size, too."""
+"""Of gRPC, apart from ingest's; HTTP's queries have a pool of that size, too."""
+
+STREAM_THREADS = 8
+"""Of gRPC's streams: whoever stalls in one can stop neither ingest nor queries."""
 
 MAINTAIN_SECONDS = 1.0
 """Under load three segments of the index are to be merged a second; looking for cold blocks bounds itself."""
+
+PRUNE_SECONDS, AUDIT_SECONDS = 300.0, 1.0
+"""How often it is looked for what is too old, and the audit trail written."""
+
+RETRY_SECONDS = 30.0
+"""What failed on a full disk is tried again so often, also when nothing more arrives."""
 
 COLLECT_AFTER = 20_000
 """Objects between two collections of garbage: with Python's 700 they cost 5 % of the time, and what is made for a
 request is freed without them."""
 
-STOP_SECONDS = 5.0
-"""How long requests in flight may take when stopping; then they are cut off, unacknowledged, and clients send again."""
+DRAIN_SECONDS, STOP_SECONDS = 4.0, 1.0
+"""How long requests in flight may take when stopping, and then each transport to close; what is left is cut off,
+unacknowledged, and clients send it again. Together well below the 10 s after which machines kill what they stop."""
 
 
 def collect_garbage_rarely() -> None:
@@ -71,79 +94,124 @@ class Server:
         self._ready = False
         self.grpc_address = ""
         self.http_url = ""
+        """The address of telemetry; of page and API, too, unless they have a port of their own."""
+        self.ui_url = ""
+        self.routes: list[BaseRoute] = []
+        self.registry: Registry
         self.handler: BatchingHandler
         self.replay: LocalReplay
 
     def start(self) -> None:
         """Opens the store, then the ports. Raises :class:`ReplayError` with the way out, holding on to nothing."""
-        self._check_exposure()
+        if not self._settings.database.exists():
+            self._check_exposure(has_keys=False)  # before there is a file
         with ExitStack() as starting:
             self._start_parts(starting)
             self._running = starting.pop_all()
         self._ready = True
 
     def stop(self) -> None:
-        """Readiness off, ports closed, requests in flight committed, store closed."""
+        """Readiness off, new requests refused, those in flight committed, ports and store closed."""
         self._ready = False
         self._running.close()
 
     def _start_parts(self, parts: ExitStack) -> None:
         store = SqliteStore(self._settings.database)
         parts.callback(store.close)
-        distiller = Worker("distilling recordings", store.distill)
+        store.space.hold_ballast()
+        self.registry = Registry(store.access, time.time_ns, secrets.token_bytes)
+        self._check_exposure(has_keys=self.registry.has_keys)
+        self._guard = Guard(self.registry, self._listener())
+        distiller = Worker("distilling recordings", store.distill, every_s=RETRY_SECONDS)
         parts.callback(distiller.stop)
         compactor = Worker("compaction", store.compact, every_s=MAINTAIN_SECONDS)
         parts.callback(compactor.stop)
         heavy = ReaderProcess(self._settings.database)
-        self._measures, self._in_flight = Measures(), InFlight()
-        self.handler = BatchingHandler(CountingCommits(store, self._measures), time.time_ns, distiller.wake)
+        self._measures, self._in_flight = Measures(), InFlight(self._in_flight_bytes())
+        rules, name_of = read_config(self._settings.config), self.registry.project_name
+        redaction = ProjectRedaction(rules.policies, store.redaction_key, name_of, self._measures.redacted)
+        self._measures.count_late(lambda: store.tombstones.dropped)
+        commits = CountingCommits(store, self._measures)
+        self.handler = BatchingHandler(commits, time.time_ns, distiller.wake, redaction)
+        self._desk = PrivacyDesk(store, rules.retentions, name_of)
+        pruner = Worker("retention", partial(self._desk.forget_old, store.projects), every_s=PRUNE_SECONDS)
+        parts.callback(pruner.stop)
+        self._note = store.audit.note
+        auditor = Worker("audit trail", store.audit.flush, every_s=AUDIT_SECONDS)
+        parts.callback(auditor.stop)
         parts.callback(self.handler.stop)
         self.replay = LocalReplay(with_reader_process(store, heavy))
-        http_socket = self._bind_http()
-        parts.callback(http_socket.close)
-        self._start_http(parts, http_socket, StateOfServer(store, self._in_flight, self._settings.database))
+        self._start_http(parts, StateOfServer(store, store.space, self._in_flight, self._settings.database))
         self._start_grpc(parts)
-        parts.callback(heavy.close)  # first of all: a query at work would hold up the transports
-        store.announce(self.http_url)
+        parts.callback(heavy.close)  # a query at work would hold up the transports
+        parts.callback(self._drain)
+        store.announce(self.ui_url)
         self.handler.start()
         distiller.start()
         compactor.start()
+        pruner.start()
+        auditor.start()
 
-    def _check_exposure(self) -> None:
-        if self._settings.is_loopback or self._settings.allow_unauthenticated:
+    def _in_flight_bytes(self) -> int:
+        """The largest request must fit, packed and unpacked, or it would never be taken."""
+        return max(self._settings.max_in_flight_bytes, 2 * self._settings.max_body_bytes)
+
+    def _drain(self) -> None:
+        left = self._in_flight.drain(DRAIN_SECONDS)
+        if left:
+            logger.warning("%d requests were not finished within %g s; their clients send again", left, DRAIN_SECONDS)
+
+    def _check_exposure(self, *, has_keys: bool) -> None:
+        if self._settings.is_loopback or self._settings.allow_unauthenticated or has_keys:
             return
         raise ReplayError(
             f"--host {self._settings.host} would let anyone on the network read every recording: there are no keys yet",
-            hint="bind 127.0.0.1 behind a proxy that authenticates, or pass --allow-unauthenticated",
+            hint="make one first (otel-replay keys create NAME --scope admin), or pass --allow-unauthenticated",
         )
 
-    def _bind_http(self) -> socket.socket:
+    def _listener(self) -> Listener:
+        settings = self._settings
+        return Listener(settings.is_loopback, settings.allow_unauthenticated, re.compile(settings.browser_origins))
+
+    def _bind(self, parts: ExitStack, option: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
         # asyncio turns Nagle's delay off for sockets that say they are TCP's; others answer 45 ms late now and then.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((self._settings.host, self._settings.http_port))
+            listener.bind((self._settings.host, port))
             listener.listen()  # from here on connections wait in line until uvicorn, on its thread, takes them
         except OSError as error:
             listener.close()
-            raise _port_error("--http-port", self._settings.http_port, error) from error
+            raise _port_error(option, port, error) from error
+        parts.callback(listener.close)
         return listener
 
-    def _start_http(self, parts: ExitStack, listener: socket.socket, state: StateOfServer) -> None:
-        port = listener.getsockname()[1]
-        self.http_url = f"http://{_in_address(self._settings.host)}:{port}"
+    def _start_http(self, parts: ExitStack, state: StateOfServer) -> None:
+        settings, tls = self._settings, uvicorn_options(self._settings)
+        listeners = [self._bind(parts, "--http-port", settings.http_port)]
+        if settings.ui_port is not None:
+            listeners.append(self._bind(parts, "--ui-port", settings.ui_port))
+        ports = [listener.getsockname()[1] for listener in listeners]
+        urls = [f"{'https' if tls else 'http'}://{_in_address(settings.host)}:{port}" for port in ports]
+        self.http_url, self.ui_url = urls[0], urls[-1]
         threads = _pool(parts, "http", INGEST_THREADS)
         config = uvicorn.Config(
-            self._http_app(threads, port, state),
+            self._http_app(threads, state, ports[0] if settings.ui_port is not None else None),
             log_config=None,
             access_log=False,
             server_header=False,
+            http=connections.BoundedProtocol,
+            timeout_keep_alive=connections.KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(STOP_SECONDS),
             lifespan="off",
+            **tls,
         )
+        # Addresses may hold keys and links: not even a handler that somebody adds may get them.
+        logging.getLogger("uvicorn.access").setLevel(logging.CRITICAL + 1)
         http_server = uvicorn.Server(config)
-        thread = threading.Thread(target=http_server.run, args=([listener],), name="otel-replay-http", daemon=True)
+        connections.watch(http_server)
+        thread = threading.Thread(target=http_server.run, args=(listeners,), name="otel-replay-http", daemon=True)
         thread.start()
 
         def stop() -> None:
@@ -152,31 +220,36 @@ class Server:
 
         parts.callback(stop)
 
-    def _http_app(self, threads: Executor, port: int, state: StateOfServer) -> ASGIApp:
-        # Bound to loopback there are no keys: a page elsewhere must not reach us through a DNS name of its own.
-        hosts = [*map(_in_address, LOOPBACK_HOSTS)] if self._settings.is_loopback else ["*"]
-        receiver = HttpReceiver(self.handler, self._settings.browser_origins, threads, self._in_flight, self._measures)
+    def _http_app(self, threads: Executor, state: StateOfServer, telemetry_port: int | None) -> ASGIApp:
+        """All routes; on ``telemetry_port``, where there is one of its own, only those that the table serves there."""
+        limit = self._settings.max_body_bytes
+        receiver = HttpReceiver(self.handler, self._guard, threads, self._in_flight, self._measures, limit)
         routes: list[BaseRoute] = [
             *Operations(lambda: self._ready, self._measures.registry, state).routes(),
-            *receiver.routes(),
+            *PrivacyRoutes(self._desk).routes(),
             *Api(self.replay, time.time_ns).routes(),
+            *AccessRoutes(self._guard, time.time_ns, self.replay).routes(),
+            openapi_route(),
             *page_routes(),
         ]
-        app = Starlette(
-            routes=routes,
-            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
-            exception_handlers={HTTPException: refused},
-        )
-        app.router.redirect_slashes = False  # OTLP clients do not follow redirects with their data
-        known = frozenset(f"{host}{end}".encode() for host in hosts for end in ("", f":{port}"))
-        return Shortcut(app, receiver, known if self._settings.is_loopback else None)
+        routes = guarded(routes, self._guard, self._note)
+        self.routes = [*receiver.routes(), *routes]
+        app: ASGIApp = _application(self.routes)
+        if telemetry_port is not None:
+            app = _ByPort(telemetry_port, _application([*receiver.routes(), *everywhere(routes)]), app)
+        return Shortcut(app, receiver)
 
     def _start_grpc(self, parts: ExitStack) -> None:
         threads = _pool(parts, "grpc", INGEST_THREADS)
         queries = _pool(parts, "grpc-query", QUERY_THREADS)
+        patience = calls.CallPatience(_pool(parts, "grpc-stream", STREAM_THREADS))
+        watching = Worker("calls", patience.look, every_s=1)
+        parts.callback(watching.stop)
+        size = ("grpc.max_receive_message_length", self._settings.max_body_bytes)
         server = grpc.server(
             threads,
-            options=[("grpc.max_receive_message_length", MAX_BODY_BYTES), ("grpc.so_reuseport", 0)],
+            interceptors=[GuardingInterceptor(self._guard, self._note), patience],
+            options=[size, ("grpc.so_reuseport", 0), *calls.OPTIONS],
         )
         receiver = GrpcReceiver(self.handler, self._in_flight, self._measures)
         server.add_generic_rpc_handlers(receiver.otlp_handlers())
@@ -186,16 +259,38 @@ class Server:
         health_service = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
         reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        address = f"{_in_address(self._settings.host)}:{self._settings.grpc_port}"
+        tls = grpc_credentials(self._settings)
         try:
-            port = server.add_insecure_port(f"{_in_address(self._settings.host)}:{self._settings.grpc_port}")
+            port = server.add_secure_port(address, tls) if tls else server.add_insecure_port(address)
         except RuntimeError as error:
             raise _port_error("--grpc-port", self._settings.grpc_port, error) from error
         server.start()
+        watching.start()
         parts.callback(lambda: server.stop(STOP_SECONDS).wait())
         parts.callback(health_service.enter_graceful_shutdown)
         for name in names:
             health_service.set(name, health_pb2.HealthCheckResponse.SERVING)
         self.grpc_address = f"{_in_address(self._settings.host)}:{port}"
+
+
+def _application(routes: list[BaseRoute]) -> Starlette:
+    app = Starlette(routes=routes, exception_handlers={HTTPException: refused})
+    app.router.redirect_slashes = False  # OTLP clients do not follow redirects with their data
+    return app
+
+
+class _ByPort:
+    """One application for a port, another for all others."""
+
+    def __init__(self, port: int, there: ASGIApp, elsewhere: ASGIApp) -> None:
+        self._port = port
+        self._there = there
+        self._elsewhere = elsewhere
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._there if scope["server"][1] == self._port else self._elsewhere
+        await app(scope, receive, send)
 
 
 def _pool(parts: ExitStack, name: str, threads: int) -> ThreadPoolExecutor:

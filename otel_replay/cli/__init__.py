@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 
 from otel_replay import __version__
-from otel_replay.cli import reading, serving
+from otel_replay.cli import care, keys, privacy, reading, serving
 from otel_replay.cli.show import harmless
 from otel_replay.errors import InvalidRequest, NotFound, ReplayError, UnsupportedRequest
 
@@ -17,12 +17,7 @@ EXIT_FAILED, EXIT_USAGE, EXIT_NOT_FOUND = 1, 2, 4
 LATER = {
     "export": "exporting sessions",
     "import": "importing sessions",
-    "backup": "online backups",
     "insights": "insights by a language model",
-    "keys": "keys and scopes",
-    "prune": "retention",
-    "erase": "erasure",
-    "check": "integrity checks",
     "sql": "SQL over typed rows",
     "mcp": "the model-context server",
 }
@@ -52,6 +47,12 @@ for command in (
     reading.search,
     reading.traces,
     reading.recording,
+    keys.keys,
+    care.check,
+    care.backup,
+    privacy.erase,
+    privacy.prune,
+    privacy.audit,
     serving.bench,
 ):
     cli.add_command(command)

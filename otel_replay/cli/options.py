@@ -104,10 +104,28 @@ def wait_option(until: str) -> Callable[[Function], Function]:
 
 def source_options(command: Function) -> Function:
     """``--db`` and ``--url``: where to read from."""
-    command = option(
-        "--url", metavar="URL", help="Ask a running server (http://127.0.0.1:4318) instead of reading a file."
-    )(command)
-    return database_option("SQLite file to read.")(command)
+    return database_option("SQLite file to read.")(server_options(command))
+
+
+def server_options(command: Function) -> Function:
+    """``--url`` with ``--key`` and ``--tls-ca``, which :func:`server_access` gives to who needs them."""
+
+    def keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        ctx.meta[f"otel_replay.{param.name}"] = value
+
+    hidden: dict[str, Any] = {"expose_value": False, "callback": keep}
+    path = click.Path(exists=True, dir_okay=False)
+    command = option("--tls-ca", metavar="FILE", type=path, help="Authority of the server's certificate.", **hidden)(
+        command
+    )
+    command = option("--key", metavar="KEY", help="Key for that server; safer in the variable.", **hidden)(command)
+    return option("--url", metavar="URL", help="Ask a running server (http://127.0.0.1:4318), not a file.")(command)
+
+
+def server_access() -> dict[str, str | None]:
+    """``key`` and ``ca`` as the command's options say."""
+    meta = click.get_current_context().meta
+    return {"key": meta.get("otel_replay.key"), "ca": meta.get("otel_replay.tls_ca")}
 
 
 def database_option(text: str) -> Callable[[Function], Function]:
@@ -120,7 +138,7 @@ def opened(db: Path, url: str | None) -> Iterator[Any]:
     """The :class:`~otel_replay.query.local.Replay` that ``--db`` and ``--url`` name."""
     from otel_replay.query.opening import open_replay
 
-    replay = open_replay(url or str(db))
+    replay = open_replay(url or str(db), **server_access())
     try:
         yield replay
     finally:

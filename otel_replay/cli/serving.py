@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from pathlib import Path
@@ -13,6 +14,13 @@ import click
 from otel_replay.cli.options import database_option, form_option, option
 from otel_replay.config import LOOPBACK_ORIGINS, Settings
 
+STOP_WITHIN_S = 9
+"""Orchestrators kill after 10 s and call that a failure."""
+
+FAILED = 1
+
+PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
+
 
 @click.command()
 @database_option("SQLite file.")
@@ -22,7 +30,26 @@ from otel_replay.config import LOOPBACK_ORIGINS, Settings
 )
 @option("--http-port", type=click.IntRange(0, 65535), default=4318, show_default=True, help="OTLP/HTTP, API and page.")
 @option("--browser-origins", default=LOOPBACK_ORIGINS, help="Regular expression: web origins that may send.")
-@option("--allow-unauthenticated", is_flag=True, help="Listen beyond loopback although there are no keys yet.")
+@option("--ui-port", type=click.IntRange(0, 65535), help="A port of its own for page and API.")
+@option("--allow-unauthenticated", is_flag=True, help="Serve whoever asks, until there is an admin key.")
+@option("--tls-cert", type=PEM, help="Certificate with its chain, PEM: both ports speak TLS.")
+@option("--tls-key", type=PEM, help="Its key, PEM.")
+@option("--tls-client-ca", type=PEM, help="Only clients with a certificate of this authority, PEM.")
+@option(
+    "--max-body-bytes",
+    type=click.IntRange(1024, 1 << 30),
+    default=64 << 20,
+    show_default=True,
+    help="Limit of a request, packed and unpacked.",
+)
+@option(
+    "--max-in-flight-bytes",
+    type=click.IntRange(1024),
+    default=128 << 20,
+    show_default=True,
+    help="Limit of all requests at work; beyond it senders come again later.",
+)
+@option("--config", type=PEM, help="TOML file with [privacy] and [retention]: docs/privacy.md.")
 @option("--demo", is_flag=True, help="Load the sample session and start the example chat application.")
 @option("--demo-port", type=click.IntRange(0, 65535), default=8600, show_default=True, help="Port of the example.")
 def serve(
@@ -30,35 +57,63 @@ def serve(
     host: str,
     grpc_port: int,
     http_port: int,
-    browser_origins: str,
-    allow_unauthenticated: bool,
     demo: bool,
     demo_port: int,
+    **further: Any,
 ) -> None:
     """Receive telemetry and recordings, and serve the page."""
     from otel_replay.server import Server, collect_garbage_rarely
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    server = Server(Settings(db, host, grpc_port, http_port, browser_origins, allow_unauthenticated))
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    server = Server(Settings(db, host, grpc_port, http_port, **further))
+    stopping = _stop_on_signals()
     server.start()
     collect_garbage_rarely()
     example = None
     try:
         click.echo(f"otel-replay: grpc {server.grpc_address}", err=True)
         click.echo(f"otel-replay: http {server.http_url}", err=True)
+        if server.ui_url != server.http_url:
+            click.echo(f"otel-replay: page {server.ui_url}", err=True)
         if demo:
             from otel_replay.demo import start_demo
 
             example = start_demo(server, demo_port)
         stopping.wait()
         click.echo("otel-replay: stopping", err=True)
+        _leave_in_time()
     finally:
         if example is not None:
             example.stop()
         server.stop()
+
+
+def _stop_on_signals() -> threading.Event:
+    """Set by the first signal; the second ends the process at once."""
+    stopping = threading.Event()
+
+    def on_signal(*_: object) -> None:
+        if stopping.is_set():
+            # Not through the stream, which may be in the middle of a line.
+            os.write(2, b"otel-replay: stopped at once by a second signal; what was acknowledged is on disk\n")
+            os._exit(FAILED)
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    return stopping
+
+
+def _leave_in_time() -> None:
+    """Ends the process if stopping takes too long: who acknowledges after the commit may leave at any moment."""
+
+    def leave() -> None:
+        click.echo(f"otel-replay: not stopped within {STOP_WITHIN_S} s; what was acknowledged is on disk", err=True)
+        os._exit(0)
+
+    timer = threading.Timer(STOP_WITHIN_S, leave)
+    timer.daemon = True
+    timer.start()
 
 
 @click.command()

@@ -115,3 +115,36 @@ def print_hits(page: dict[str, Any]) -> None:
         click.echo(f"more with --cursor {page['next_cursor']}", err=True)
     if page["waiting"]:
         click.echo(f"{page['waiting']} more texts are stored and not searchable yet", err=True)
+
+
+def print_new_key(key: dict[str, Any]) -> None:
+    """The key alone on standard output, for a program to keep; what it is for beside it."""
+    click.echo(key["key"])
+    about = f"{key['id']}  {key['name']}  {', '.join(key['scopes'])}  project {key['project']}"
+    click.echo(harmless(f"{about}: shown this once"), err=True)
+
+
+def print_keys(page: dict[str, Any]) -> None:
+    from otel_replay.query.times import format_time
+
+    table = _Table(("key", "name", "project", "scopes", "state", "created", "expires", "origins"), whole="key")
+    for one in page["keys"]:
+        created, expires = (one[f"{name}_unix_nano"] for name in ("created", "expires"))
+        times = (format_time(int(created)), format_time(int(expires)) if expires else "")
+        about = (one["id"], one["name"], one["project"], " ".join(one["scopes"]), one["state"])
+        table.add(*about, *times, " ".join(one["origins"]))
+    table.print("no keys")
+
+
+def print_check(report: dict[str, Any]) -> None:
+    counts = ", ".join(f"{count:,} {what}" for what, count in report["checked"].items())
+    click.echo(f"{report['database']}: {counts} checked, {'nothing damaged' if report['ok'] else 'damaged:'}")
+    for one in report["damaged"]:
+        click.echo(harmless(f"  {' '.join(filter(None, (one['what'], one['place'])))}: {one['reason']}"))
+    for text in report["advice"]:
+        click.echo(text)
+
+
+def print_backup(report: dict[str, Any]) -> None:
+    click.echo(f"{report['file']}: {report['bytes']:,} bytes")
+    print_check(report)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -17,7 +17,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import Signal
-from otel_replay.otlp.requests import RECORD_TYPES, REQUEST_TYPES, Rejection, groups, records, scopes
+from otel_replay.otlp.requests import MAX_REJECTIONS, RECORD_TYPES, REQUEST_TYPES, Rejection, groups, records, scopes
 from otel_replay.otlp.spans import span_defect
 
 _ID_BYTES = {"traceId": 16, "spanId": 8, "parentSpanId": 8, "trace_id": 16, "span_id": 8, "parent_span_id": 8}
@@ -29,14 +29,22 @@ _NAMES = {
 }
 
 
-def decode(signal: Signal, body: bytes) -> tuple[bytes, tuple[Rejection, ...]]:
-    """An OTLP/JSON request as protobuf bytes, and the records that could not be read.
+class Decoded(NamedTuple):
+    """A request as protobuf bytes, and the records that could not be read; ``further`` are only counted."""
+
+    encoded: bytes
+    rejections: tuple[Rejection, ...]
+    further: int
+
+
+def decode(signal: Signal, body: bytes) -> Decoded:
+    """An OTLP/JSON request in protobuf's encoding.
 
     Raises :class:`InvalidRequest` when the body is not JSON or its envelopes are not OTLP's.
     """
     document = _load(body)
     outer, middle, inner = _NAMES[signal]
-    request, rejections = REQUEST_TYPES[signal](), []
+    request, rejections, further = REQUEST_TYPES[signal](), list[Rejection](), 0
     for where, group_json in _objects(document, outer, ""):
         group = groups(signal, request).add()
         _envelope(group_json, "resource", group.resource, Resource, where)
@@ -49,9 +57,11 @@ def decode(signal: Signal, body: bytes) -> tuple[bytes, tuple[Rejection, ...]]:
                 try:
                     records(signal, scope_group).append(_record(signal, record_json))
                 except InvalidRequest as error:
+                    if len(rejections) == MAX_REJECTIONS:
+                        further += 1
+                        continue
                     rejections.append(Rejection(record_where, error.message, json.dumps(record_json).encode()))
-    encoded: bytes = request.SerializeToString()
-    return encoded, tuple(rejections)
+    return Decoded(request.SerializeToString(), tuple(rejections), further)
 
 
 def _load(body: bytes) -> dict[str, Any]:

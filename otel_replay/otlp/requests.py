@@ -20,6 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import Signal
 from otel_replay.otlp import thin
+from otel_replay.otlp.counting import check_count
 from otel_replay.otlp.spans import SpanTable, parse_columns, span_defect, spans_by_columns, spans_one_by_one
 
 REQUEST_TYPES: dict[Signal, Any] = {
@@ -60,6 +61,8 @@ class AcceptedRequest:
     spans: SpanTable | None = None
     message: Any = None
     rejections: tuple[Rejection, ...] = ()
+    further_rejections: int = 0
+    """Of records that are not stored either, but only counted: see :data:`MAX_REJECTIONS`."""
 
 
 def groups(signal: Signal, message: Any) -> Any:
@@ -77,12 +80,20 @@ def records(signal: Signal, scope_group: Any) -> Any:
     return getattr(scope_group, _GROUPS[signal][2])
 
 
+MAX_REJECTIONS = 1_000
+"""So many records of one request are kept aside with their reasons; each takes 560 bytes of memory, however small."""
+
 _FEW_BYTES = 16_384
 """Below, looking at spans one by one takes less than setting up their columns does (0.1 ms)."""
 
 
 def accept(signal: Signal, body: bytes) -> AcceptedRequest:
-    """Validates ``body``; raises :class:`InvalidRequest` when not even its envelopes can be read."""
+    """Validates ``body``.
+
+    Raises :class:`InvalidRequest` when not even its envelopes can be read, and :class:`RequestTooLarge` for more
+    records than one request may have.
+    """
+    check_count(body)
     try:
         accepted = _accept(signal, body)
     except DecodeError:
@@ -123,17 +134,21 @@ def _salvage(signal: Signal, body: bytes) -> AcceptedRequest:
     except DecodeError as error:
         name = REQUEST_TYPES[signal].DESCRIPTOR.name
         raise InvalidRequest(f"the body is not an {name}: {error}", hint="send OTLP protobuf") from error
-    kept, rejections = [], []
+    kept: list[thin.RecordSlice] = []
+    rejections: list[Rejection] = []
+    further = 0
     for where, piece in _walk(signal, request):
         reason = _defect(signal, piece)
-        if reason:
+        if not reason:
+            kept.append(piece)
+        elif len(rejections) < MAX_REJECTIONS:
             rejections.append(Rejection(where, reason, piece.raw))
         else:
-            kept.append(piece)
+            further += 1
     good = thin.rebuild(iter(kept))
     accepted = _accept(signal, good)
     assert accepted is not None, "spans without a defect are usable"
-    return replace(accepted, rejections=tuple(rejections))
+    return replace(accepted, rejections=tuple(rejections), further_rejections=further)
 
 
 def _walk(signal: Signal, request: Any) -> Any:

@@ -56,6 +56,10 @@ class LocalReplay:
         self._project = project
         self.recordings = LocalRecordings(reader, project)
 
+    def of_project(self, project: int) -> LocalReplay:
+        """The same questions about another project."""
+        return LocalReplay(self._reader, project)
+
     def timeline(
         self, trace_id: str | None = None, *, session_id: str | None = None, conversation_id: str | None = None
     ) -> Timeline:
@@ -296,8 +300,9 @@ class LocalReplay:
     def _streams(self, session_id: str) -> list[StreamView]:
         views = []
         for stream_id in self._reader.streams(self._project, session_id):
-            gaps = find_gaps(stream_id, self._reader.chunk_infos(self._project, session_id, stream_id))
-            events = self._reader.dom_events(self._project, session_id, stream_id)
+            stream = (self._project, session_id, stream_id)
+            gaps = find_gaps(stream_id, self._reader.chunk_infos(*stream), self._reader.damaged_chunks(*stream))
+            events = self._reader.dom_events(*stream)
             views.append(StreamView(session_id, stream_id, events, gaps))
         return views
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from otel_replay.errors import InvalidRequest, NotFound
-from otel_replay.model import Gap
+from otel_replay.model import Chunk, Gap
 from otel_replay.recording.events import MAX_SEQ
 from otel_replay.recording.streams import ChunkInfo, find_gaps, join_pieces, snapshot_before
 from otel_replay.store.base import Reader
@@ -85,7 +85,7 @@ def read_recording(
         if left <= 0:
             return RecordingPage(page, _encode(_Position(stream_id, first)))
         part = _read_part(reader, (project, session_id, stream_id), first, last, left)
-        page.append(_recording(stream_id, infos, first, part))
+        page.append(_recording(stream_id, infos, first, last, part))
         if part.next_seq is not None:
             return RecordingPage(page, _encode(_Position(stream_id, part.next_seq)))
         left -= part.size
@@ -114,35 +114,42 @@ def _bounds(infos: Sequence[ChunkInfo], from_unix_nano: int | None, to_unix_nano
 
 
 class _Part(NamedTuple):
+    """``read`` are the numbers of the chunks that were read for it, perhaps of the next piece's, too."""
+
     events: list[dict[str, Any]]
     last_seq: int
     size: int
     next_seq: int | None
+    read: set[int]
 
 
 def _read_part(reader: Reader, stream: tuple[int, str, str], first: int, last: int, max_bytes: int) -> _Part:
     """Whole pieces until ``max_bytes`` are passed, at least one; a sliced event is never cut."""
-    sizes: list[int] = []
+    sizes: dict[int, int] = {}
     chunks = _measured(reader.chunks(*stream, from_seq=first, to_seq=last), sizes)
-    part = _Part([], first, 0, None)
+    part = _Part([], first, 0, None, set())
     for piece in join_pieces(chunks):
         if part.events and part.size >= max_bytes:
-            return part._replace(next_seq=piece.first_seq)
+            part = part._replace(next_seq=piece.first_seq)
+            break
         part.events.extend(piece.events)
-        part = part._replace(last_seq=piece.last_seq, size=sum(sizes))
-    return part
+        part = part._replace(last_seq=piece.last_seq, size=sum(sizes.values()))
+    return part._replace(read={*sizes})
 
 
-def _measured(chunks: Iterator[Any], sizes: list[int]) -> Iterator[Any]:
+def _measured(chunks: Iterator[Chunk], sizes: dict[int, int]) -> Iterator[Chunk]:
+    """The same chunks; their sizes by number."""
     for chunk in chunks:
-        sizes.append(len(chunk.payload))
+        sizes[chunk.seq or 0] = len(chunk.payload)
         yield chunk
 
 
-def _recording(stream_id: str, infos: Sequence[ChunkInfo], first: int, part: _Part) -> StreamRecording:
-    last = part.last_seq
-    within = [gap for gap in find_gaps(stream_id, infos) if first - 1 <= gap.after_seq < last]
-    return StreamRecording(stream_id, first, last, within, part.events)
+def _recording(stream_id: str, infos: Sequence[ChunkInfo], first: int, last: int, part: _Part) -> StreamRecording:
+    """Holes that lie between two pages belong to the earlier one."""
+    end = last if part.next_seq is None else part.next_seq - 1
+    damaged = {info.seq for info in infos if first <= info.seq <= end} - part.read
+    within = [gap for gap in find_gaps(stream_id, infos, damaged) if first - 1 <= gap.after_seq < end]
+    return StreamRecording(stream_id, first, part.last_seq, within, part.events)
 
 
 def _encode(position: _Position) -> str:

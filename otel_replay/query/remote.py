@@ -9,7 +9,17 @@ from urllib.parse import quote
 
 import requests
 
-from otel_replay.errors import InvalidRequest, NotFound, ReplayError, RequestTooLarge, RetryableError, StoreUnavailable
+from otel_replay.errors import (
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    ReplayError,
+    RequestTooLarge,
+    RetryableError,
+    StoreUnavailable,
+    Unauthenticated,
+)
 from otel_replay.query.recordings import StreamRecording
 from otel_replay.query.traces import Attributes, attribute_texts, duration_text, time_text
 from otel_replay.recording.untrusted import storable
@@ -19,8 +29,11 @@ from otel_replay.timeline.parse import gap_from_dict, timeline_from_dict
 TIMEOUT_S = 30.0
 _ERRORS: dict[int, type[ReplayError]] = {
     400: InvalidRequest,
+    401: Unauthenticated,
+    403: Forbidden,
     404: NotFound,
     413: RequestTooLarge,
+    429: RateLimited,
     503: StoreUnavailable,
 }
 
@@ -28,8 +41,8 @@ _ERRORS: dict[int, type[ReplayError]] = {
 class RemoteReplay:
     """The same questions as :class:`~otel_replay.query.local.LocalReplay`, asked of the server at ``url``."""
 
-    def __init__(self, url: str) -> None:
-        self._http = _Http(url)
+    def __init__(self, url: str, *, key: str | None = None, ca: str | None = None) -> None:
+        self._http = Http(url, key, ca)
         self.recordings = RemoteRecordings(self._http)
 
     def timeline(
@@ -195,7 +208,7 @@ class RemoteReplay:
 class RemoteRecordings:
     """Recordings over HTTP."""
 
-    def __init__(self, http: _Http) -> None:
+    def __init__(self, http: Http) -> None:
         self._http = http
 
     def download(
@@ -227,14 +240,21 @@ class RemoteRecordings:
         return int(answer["seq"])
 
 
-class _Http:
-    def __init__(self, url: str) -> None:
+class Http:
+    """One server; ``ca`` is a PEM file of the authorities to trust instead of the usual ones."""
+
+    def __init__(self, url: str, key: str | None = None, ca: str | None = None) -> None:
         self._url = url.rstrip("/")
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of the environment is not meant for a receiver
+        self._session.max_redirects = 0  # a key goes where it was meant to go
+        if ca:
+            self._session.verify = ca
+        if key:
+            self._session.headers["authorization"] = f"Bearer {key}"
 
     def get(self, path: str, parameters: dict[str, Any] | None = None, *, accept: str = "application/json") -> Any:
-        return self._ask("GET", path, params=parameters, headers={"accept": accept})
+        return self.ask("GET", path, params=parameters, headers={"accept": accept})
 
     def document(self, path: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
         found: dict[str, Any] = self.get(path, parameters).json()
@@ -250,13 +270,14 @@ class _Http:
                 return
 
     def post(self, path: str, body: bytes) -> dict[str, Any]:
-        found: dict[str, Any] = self._ask("POST", path, data=body, headers={"content-type": "application/json"}).json()
+        found: dict[str, Any] = self.ask("POST", path, data=body, headers={"content-type": "application/json"}).json()
         return found
 
     def close(self) -> None:
         self._session.close()
 
-    def _ask(self, method: str, path: str, **options: Any) -> Any:
+    def ask(self, method: str, path: str, **options: Any) -> Any:
+        """The answer. Raises what the server's error stands for."""
         try:
             answer = self._session.request(method, self._url + path, timeout=TIMEOUT_S, **options)
         except requests.RequestException as error:

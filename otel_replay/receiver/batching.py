@@ -65,7 +65,7 @@ class BatchingHandler(Handler):
     def export_soon(self, signal: Signal, body: bytes, sender: Sender) -> Future[ExportResponse] | None:
         """What :meth:`export` will give, for a request that is taken together with others; None for one that is not."""
         batches = self._batches
-        if signal is not Signal.TRACES or not 0 < len(body) <= SMALL_BYTES or self._redact or batches is None:
+        if signal is not Signal.TRACES or not 0 < len(body) <= SMALL_BYTES or batches is None:
             return None
         return batches.put(body, sender)
 
@@ -98,7 +98,10 @@ class BatchingHandler(Handler):
         distinct = {request_digest(Signal.TRACES, body): body for body in bodies}
         if not all(map(_is_whole, distinct.values())):
             return False
-        accepted = accept(Signal.TRACES, b"".join(distinct.values()))
+        body = b"".join(distinct.values())
+        if self._redaction and self._redaction.touches(sender.project, body):
+            return False
+        accepted = accept(Signal.TRACES, body)
         if accepted.rejections:
             return False
         first, *further = distinct

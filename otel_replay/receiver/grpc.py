@@ -15,7 +15,8 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
-from otel_replay.model import DEFAULT_PROJECT, Signal, Source
+from otel_replay.access.guard import RPC_CALLER
+from otel_replay.model import Signal
 from otel_replay.receiver.handler import Handler, Sender
 from otel_replay.receiver.in_flight import InFlight
 from otel_replay.receiver.measures import GRPC, Measures
@@ -28,8 +29,6 @@ SERVICES = {
     logs_service_pb2.DESCRIPTOR.services_by_name["LogsService"].full_name: Signal.LOGS,
     metrics_service_pb2.DESCRIPTOR.services_by_name["MetricsService"].full_name: Signal.METRICS,
 }
-
-GRPC_SENDER = Sender(DEFAULT_PROJECT, Source.SERVER)
 
 
 class GrpcReceiver:
@@ -49,6 +48,7 @@ class GrpcReceiver:
         try:
             with self._in_flight.request() as hold:
                 hold.add(size)
+                RPC_CALLER.get().charge(size)
                 result = call()
         except Exception as error:  # noqa: BLE001 - the one table answers for every error
             self._measures.answered(GRPC, route, answer(error).grpc_code.name, size)
@@ -61,11 +61,17 @@ class GrpcReceiver:
 
         def export(body: bytes, context: grpc.ServicerContext) -> bytes:
             def stored() -> bytes:
-                return self.handler.export(signal, body, GRPC_SENDER).SerializeToString()
+                return self.handler.export(signal, body, rpc_sender()).SerializeToString()
 
             return self.run(route, len(body), stored, context)
 
         return grpc.method_handlers_generic_handler(name, {"Export": grpc.unary_unary_rpc_method_handler(export)})
+
+
+def rpc_sender() -> Sender:
+    """Who calls the RPC that this thread answers."""
+    caller = RPC_CALLER.get()
+    return Sender(caller.project, caller.source, caller.key_id)
 
 
 def guarded(call: Callable[[], T], context: grpc.ServicerContext) -> T:

@@ -45,11 +45,24 @@ class Commits(Protocol):
         """As :meth:`otel_replay.store.base.Store.commit`."""
 
 
+class Redaction(Protocol):
+    """Takes out of what arrives what a project must not keep; gives the same object where it finds nothing."""
+
+    def touches(self, project: int, raw: bytes) -> bool:
+        """Whether there may be something to find in bytes of any kind; False is certain."""
+
+    def request(self, project: int, signal: Signal, body: bytes) -> bytes:
+        """A valid OTLP protobuf request, made of a valid one."""
+
+    def payload(self, project: int, payload: bytes) -> bytes:
+        """The JSON of a chunk."""
+
+
 class Handler:
     """Takes requests and chunks; returns when they are on disk.
 
     ``clock`` gives Unix nanoseconds, ``chunks_arrived`` is called after each commit that may hold pieces of recordings.
-    ``redact`` takes out of a valid OTLP protobuf request what must not be kept, and gives a valid request: nothing of
+    ``redaction`` takes out of what arrives what must not be kept, and where it finds something, nothing of
     the original reaches the store then, neither its digest nor the records that were rejected.
     """
 
@@ -58,12 +71,12 @@ class Handler:
         store: Commits,
         clock: Callable[[], int],
         chunks_arrived: Callable[[], None],
-        redact: Callable[[Signal, bytes], bytes] | None = None,
+        redaction: Redaction | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._chunks_arrived = chunks_arrived
-        self._redact = redact
+        self._redaction = redaction
 
     def export(self, signal: Signal, body: bytes, sender: Sender) -> ExportResponse:
         """Stores an OTLP protobuf request. Raises :class:`PermanentError` or :class:`RetryableError`."""
@@ -71,14 +84,17 @@ class Handler:
 
     def export_json(self, signal: Signal, body: bytes, sender: Sender) -> ExportResponse:
         """The same for OTLP/JSON."""
-        encoded, rejections = otlp_json.decode(signal, body)
+        encoded, rejections, further = otlp_json.decode(signal, body)
         accepted = accept(signal, encoded)
-        return self._commit(replace(accepted, rejections=(*rejections, *accepted.rejections)), body, sender)
+        further += accepted.further_rejections
+        accepted = replace(accepted, rejections=(*rejections, *accepted.rejections), further_rejections=further)
+        return self._commit(accepted, body, sender)
 
     def _commit(self, accepted: AcceptedRequest, received: bytes, sender: Sender) -> ExportResponse:
-        if self._redact:
-            accepted = _redacted(accepted, self._redact)
-            received = accepted.body
+        if self._redaction:
+            left = _redacted(accepted, self._redaction, sender.project)
+            if left is not accepted:
+                accepted, received = left, left.body
         write = prepare(accepted, self._origin(sender), request_digest(accepted.signal, received))
         if write.body or write.chunks or write.quarantined:
             self._store.commit(write)
@@ -86,7 +102,7 @@ class Handler:
             self._chunks_arrived()
         # Pieces of recordings that could not be read are quarantined by `prepare`, not by `accept`.
         unread = [Rejection("log record", bad.reason, bad.raw) for bad in write.quarantined[len(accepted.rejections) :]]
-        return _response(accepted.signal, [*accepted.rejections, *unread])
+        return _response(accepted.signal, [*accepted.rejections, *unread], accepted.further_rejections)
 
     def upload(
         self,
@@ -104,7 +120,7 @@ class Handler:
             session_id=session_id,
             stream_id=stream_id,
             seq=seq,
-            payload=payload,
+            payload=self._redacted_payload(payload, sender.project),
             received_unix_nano=origin.received_unix_nano,
             sent_at_unix_nano=sent_at_unix_nano,
         )
@@ -112,15 +128,29 @@ class Handler:
         self._chunks_arrived()
         return receipt.chunks[0]
 
+    def _redacted_payload(self, payload: bytes | Document, project: int) -> bytes | Document:
+        if self._redaction is None:
+            return payload
+        raw = payload.payload if isinstance(payload, Document) else payload
+        left = self._redaction.payload(project, raw)
+        return payload if left is raw else left
+
     def _origin(self, sender: Sender) -> Origin:
         return Origin(sender.project, sender.source, self._clock(), sender.key_id)
 
 
-def _redacted(accepted: AcceptedRequest, redact: Callable[[Signal, bytes], bytes]) -> AcceptedRequest:
-    """What is left of a request; of rejected records, which nothing can be taken out of, only the reason."""
-    left = accept(accepted.signal, redact(accepted.signal, accepted.body))
-    rejections = (*accepted.rejections, *left.rejections)
-    return replace(left, rejections=tuple(replace(one, raw=b"") for one in rejections))
+def _redacted(accepted: AcceptedRequest, redaction: Redaction, project: int) -> AcceptedRequest:
+    """What is left of a request; of rejected records, which nothing can be taken out of, only the reason.
+
+    The same object where nothing was found: then nothing is parsed again.
+    """
+    touched = any(redaction.touches(project, one.raw) for one in accepted.rejections)
+    body = redaction.request(project, accepted.signal, accepted.body)
+    if body is accepted.body and not touched:
+        return accepted
+    left = accepted if body is accepted.body else accept(accepted.signal, body)
+    rejections = tuple(replace(one, raw=b"") for one in accepted.rejections)
+    return replace(left, rejections=rejections, further_rejections=accepted.further_rejections)
 
 
 def request_digest(signal: Signal, body: bytes) -> bytes:
@@ -133,10 +163,10 @@ def success(signal: Signal, *_request: object) -> ExportResponse:
     return _response(signal, [])
 
 
-def _response(signal: Signal, rejections: list[Rejection]) -> ExportResponse:
+def _response(signal: Signal, rejections: list[Rejection], further: int = 0) -> ExportResponse:
     """Full success leaves ``partial_success`` unset."""
     message = "; ".join(map(str, rejections))[:MESSAGE_BYTES]
-    count = len(rejections)
+    count = len(rejections) + further
     if signal is Signal.TRACES:
         spans = ExportTracePartialSuccess(rejected_spans=count, error_message=message)
         return ExportTraceServiceResponse(partial_success=spans if count else None)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
+from collections.abc import Callable
 from concurrent.futures import Executor
+from typing import Any
 
 from google.protobuf.message import Message
+from google.rpc.code_pb2 import UNIMPLEMENTED
+from google.rpc.status_pb2 import Status
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -22,16 +25,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from otel_replay.errors import Forbidden
-from otel_replay.model import DEFAULT_PROJECT, Signal, Source
+from otel_replay.access.facts import HttpFacts
+from otel_replay.access.guard import Caller, Guard
+from otel_replay.access.scopes import INGEST
+from otel_replay.errors import Stopping
+from otel_replay.model import Signal
 from otel_replay.otlp import json as otlp_json
 from otel_replay.receiver.batching import BatchingHandler
-from otel_replay.receiver.bodies import MAX_BODY_BYTES, decompress, media_type, read_body, unsupported_media_type
+from otel_replay.receiver.bodies import check_json, decompress, media_type, read_body, unsupported_media_type
 from otel_replay.receiver.handler import Sender
 from otel_replay.receiver.in_flight import Hold, InFlight
 from otel_replay.receiver.measures import HTTP, Measures
 from otel_replay.receiver.recordings import upload_facts
-from otel_replay.receiver.status import RETRY_SECONDS, answer, explain, note, rpc_status
+from otel_replay.receiver.status import answer, explain, note, retry_seconds, rpc_status
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 PATHS = {
@@ -41,6 +47,9 @@ PATHS = {
     "/v1/rumotlp": Signal.TRACES,
     "/v1/rumreplay": Signal.LOGS,
 }
+OTLP_PATHS = ("/v1/", "/v1development/")
+"""Before every path of OTLP, served or not: of profiles, ``/v1development/profiles``, 404 is all there is."""
+
 UPLOADS = ("/api/v1/sessions/", "/events")
 """What stands before and after the session id."""
 
@@ -65,17 +74,20 @@ class IngestRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         size = 0
-        with self.receiver.in_flight.request() as hold:
-            try:
-                self._check_origin(request)
+        try:
+            with self.receiver.in_flight.request() as hold:
+                scope[CALLER] = caller = self.receiver.guard.http(HttpFacts(scope), INGEST)
                 self.check(request)
-                body = await read_body(request, hold, MAX_BODY_BYTES)
+                body = await read_body(request, hold, self.receiver.max_body_bytes)
                 size = len(body)
+                caller.charge(size)
                 response = await self.respond(request, body, hold)
-            except ClientDisconnect:
-                return  # nobody is there to be answered
-            except Exception as error:  # noqa: BLE001 - the one table answers for every error
-                response = self.failed(request, error)
+        except ClientDisconnect:
+            return  # nobody is there to be answered
+        except asyncio.CancelledError:  # uvicorn, when it stops, would answer 500, and the client throw its data away
+            response = self.failed(request, Stopping("the receiver is stopping", hint="send again in a second"))
+        except Exception as error:  # noqa: BLE001 - the one table answers for every error
+            response = self.failed(request, error)
         self.receiver.measures.answered(HTTP, self.name, str(response.status_code), size)
         await response(scope, receive, send)
 
@@ -95,18 +107,10 @@ class IngestRoute:
         """The answer to an error, as this route words them."""
         raise NotImplementedError
 
-    def _check_origin(self, request: Request) -> None:
-        """CORS alone keeps a page of another origin from reading the answer, not from sending text/plain."""
-        origin = request.headers.get("origin")
-        if origin is None or self.receiver.origins.fullmatch(origin):
-            return
-        if origin != f"{request.url.scheme}://{request.headers.get('host', '')}":
-            raise Forbidden(f"origin {origin[:200]!r} may not send here", hint="allow it with --browser-origins")
-
     def _work(self, request: Request, body: bytes, hold: Hold) -> Response:
         encoding = request.headers.get("content-encoding")
         if encoding is not None:
-            body = decompress(body, encoding, MAX_BODY_BYTES)
+            body = decompress(body, encoding, self.receiver.max_body_bytes)
             hold.add(len(body))
         return self.work(request, body)
 
@@ -124,7 +128,7 @@ class _Export(IngestRoute):
             raise unsupported_media_type(media_type(request), f"{PROTOBUF} or {JSON}")
 
     async def respond(self, request: Request, body: bytes, hold: Hold) -> Response:
-        """What is taken together with others needs no thread of its own: 60 us a request."""
+        """A request that is taken together with others needs no thread of its own, which costs 40 us."""
         soon = None
         if "content-encoding" not in request.headers and _kind(request) == PROTOBUF:
             soon = self.receiver.handler.export_soon(self._signal, body, sender(request))
@@ -134,14 +138,15 @@ class _Export(IngestRoute):
         return _encoded(stored, PROTOBUF)
 
     def work(self, request: Request, body: bytes) -> Response:
-        kind, handler = _kind(request), self.receiver.handler
-        export = handler.export_json if kind == JSON else handler.export
-        return _encoded(export(self._signal, body, sender(request)), kind)
+        if _kind(request) == PROTOBUF:
+            return _encoded(self.receiver.handler.export(self._signal, body, sender(request)), PROTOBUF)
+        check_json(body)
+        return _encoded(self.receiver.handler.export_json(self._signal, body, sender(request)), JSON)
 
     def failed(self, request: Request, error: Exception) -> Response:
         """``google.rpc.Status`` in the request's encoding (OTLP/HTTP, "Failures")."""
         note(error)
-        return _encoded(rpc_status(error), _kind(request), answer(error).http_status, _retry_headers(error))
+        return _encoded(rpc_status(error), _kind(request), answer(error).http_status, _headers(error))
 
 
 class _Upload(IngestRoute):
@@ -152,6 +157,7 @@ class _Upload(IngestRoute):
     def work(self, request: Request, body: bytes) -> Response:
         before, after = UPLOADS
         session_id = request.scope["path"][len(before) : -len(after)]
+        check_json(body)
         facts = upload_facts(session_id, request.headers, body)
         receipt = self.receiver.handler.upload(*facts, sender(request))
         told = {"session_id": session_id, "stream_id": facts.stream_id, **receipt._asdict()}
@@ -161,17 +167,35 @@ class _Upload(IngestRoute):
         return problem(error)
 
 
+class _Cors(CORSMiddleware):
+    """CORS for origins that are looked up when they come: keys bring origins of their own."""
+
+    def __init__(self, app: ASGIApp, /, may_send_from: Callable[[str], bool], **options: Any) -> None:
+        super().__init__(app, **options)
+        self._may_send_from = may_send_from
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        return self._may_send_from(origin)
+
+
 class HttpReceiver:
-    """The ingest routes. ``origins`` is a regular expression of the web origins that may send from a browser."""
+    """The ingest routes, each of which asks ``guard`` who sends."""
 
     def __init__(
-        self, handler: BatchingHandler, origins: str, threads: Executor, in_flight: InFlight, measures: Measures
+        self,
+        handler: BatchingHandler,
+        guard: Guard,
+        threads: Executor,
+        in_flight: InFlight,
+        measures: Measures,
+        max_body_bytes: int,
     ) -> None:
         self.handler = handler
-        self.origins = re.compile(origins)
+        self.guard = guard
         self.threads = threads
         self.in_flight = in_flight
         self.measures = measures
+        self.max_body_bytes = max_body_bytes
         # With a slash at the end too: OTLP clients do not follow redirects with their data.
         self._exports = {path + end: _Export(self, signal) for path, signal in PATHS.items() for end in ("", "/")}
         self._upload = _Upload(self)
@@ -180,8 +204,8 @@ class HttpReceiver:
         before, after = UPLOADS
         apps = {**self._exports, f"{before}{{session_id:any}}{after}": self._upload}
         cors = Middleware(
-            CORSMiddleware,
-            allow_origin_regex=self.origins.pattern,
+            _Cors,
+            may_send_from=self.guard.may_send_from,
             allow_methods=["POST"],
             allow_headers=["*"],
             expose_headers=["Retry-After"],
@@ -201,33 +225,35 @@ class HttpReceiver:
 class Shortcut:
     """Takes ingest past the router and its layers where these would do nothing; the rest goes to ``app``.
 
-    That is a POST to an ingest route by no browser (no ``Origin``: CORS has nothing to say) with one ``Host`` header
-    out of ``hosts`` (None: any).
+    That is a POST to an ingest route by no browser (no ``Origin``: CORS has nothing to say).
     """
 
-    def __init__(self, app: ASGIApp, receiver: HttpReceiver, hosts: frozenset[bytes] | None) -> None:
+    def __init__(self, app: ASGIApp, receiver: HttpReceiver) -> None:
         self._app = app
         self._receiver = receiver
-        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        plain = scope["type"] == "http" and scope["method"] == "POST" and self._is_plain(scope["headers"])
+        plain = scope["type"] == "http" and scope["method"] == "POST"
+        plain = plain and not any(name == b"origin" for name, _ in scope["headers"])
         app = self._receiver.app_for(scope["path"]) if plain else None
         await (app or self._app)(scope, receive, send)
 
-    def _is_plain(self, headers: list[tuple[bytes, bytes]]) -> bool:
-        hosts = [value for name, value in headers if name == b"host"]
-        served = self._hosts is None or (len(hosts) == 1 and hosts[0] in self._hosts)
-        return served and not any(name == b"origin" for name, _ in headers)
+
+CALLER = "otel_replay.caller"
+"""Where the guard leaves the caller in an ASGI scope."""
+
+
+def caller_of(scope: Scope) -> Caller:
+    """Who sends the request that the guard has let in."""
+    caller: Caller = scope[CALLER]
+    return caller
 
 
 def sender(request: Request) -> Sender:
-    """A request with an Origin comes from a browser."""
-    return _BROWSER if "origin" in request.headers else _SERVER
+    caller = caller_of(request.scope)
+    return Sender(caller.project, caller.source, caller.key_id)
 
 
-_BROWSER = Sender(DEFAULT_PROJECT, Source.BROWSER)
-_SERVER = Sender(DEFAULT_PROJECT, Source.SERVER)
 _AS_JSON = (JSON, "text/plain")
 """Beacons of browsers can only send text/plain."""
 
@@ -250,13 +276,17 @@ def problem(error: Exception) -> Response:
     return Response(
         json.dumps(document | {"detail": explain(error)}),
         told.http_status,
-        {"content-type": "application/problem+json", **_retry_headers(error)},
+        {"content-type": "application/problem+json", **_headers(error)},
     )
 
 
-async def refused(_request: Request, error: Exception) -> Response:
-    """The router's own answers, unknown addresses and methods, as ``application/problem+json``."""
+async def refused(request: Request, error: Exception) -> Response:
+    """The router's own answers, unknown addresses and methods: in OTLP's words where OTLP asks, else as a problem."""
     assert isinstance(error, HTTPException)
+    if request.scope["path"].startswith(OTLP_PATHS):
+        status = Status(code=UNIMPLEMENTED, message=f"{error.detail}: {', '.join(PATHS)} take POST, and nothing else")
+        kind = _kind(request) if media_type(request) else JSON  # what a person opens in a browser
+        return _encoded(status, kind, error.status_code, dict(error.headers or {}))
     document = {"type": "about:blank", "title": error.detail, "status": error.status_code}
     headers = {"content-type": "application/problem+json", **(error.headers or {})}
     return Response(json.dumps(document), error.status_code, headers)
@@ -264,13 +294,19 @@ async def refused(_request: Request, error: Exception) -> Response:
 
 _TITLES = {
     400: "Bad request",
+    401: "A key is needed",
     403: "Forbidden",
     404: "Not found",
     413: "Too large",
     415: "Unsupported media type",
+    429: "Too many requests",
     503: "Unavailable, try again",
 }
 
 
-def _retry_headers(error: Exception) -> dict[str, str]:
-    return {"retry-after": str(RETRY_SECONDS)} if answer(error).retryable else {}
+def _headers(error: Exception) -> dict[str, str]:
+    """What an answer says to programs: when to come back, or how to say who they are."""
+    told = answer(error)
+    if told.http_status == 401:
+        return {"www-authenticate": "Bearer"}
+    return {"retry-after": str(retry_seconds(error))} if told.retryable else {}

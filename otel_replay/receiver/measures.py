@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from otel_replay.model import Signal
 from otel_replay.receiver.handler import Commits
@@ -25,6 +27,17 @@ class Measures:
         self._chunks = stored.labels("chunks")
         rejected = self._counter("rejected_records", "Records kept aside with a reason.", "kind")
         self._rejected = {signal: rejected.labels(kind) for signal, kind in _KINDS.items()}
+
+        self._redacted = self._counter("redacted_values", "Values taken out of what arrived.", "rule")
+
+    def redacted(self, rule: str, values: int) -> None:
+        """Values were replaced, or attributes dropped, before they were stored."""
+        self._redacted.labels(rule).inc(values)
+
+    def count_late(self, dropped: Callable[[], float]) -> None:
+        """``dropped`` tells how much came after it was erased, and was not stored."""
+        words = "Records and chunks that came after they were erased."
+        Gauge("otel_replay_erased_late_records", words, registry=self.registry).set_function(dropped)
 
     def answered(self, transport: str, route: str, code: str, size: int) -> None:
         """One request came to its end; ``code`` is an HTTP status or the name of a gRPC one."""

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import grpc
 
 from otel_replay._pb.v1 import replay_pb2
+from otel_replay.access.guard import RPC_CALLER
 from otel_replay.errors import InvalidRequest
-from otel_replay.receiver.grpc import GRPC_SENDER, GrpcReceiver
+from otel_replay.receiver.grpc import GrpcReceiver, rpc_sender
 from otel_replay.recording.events import Document, ms_to_unix_nano
 from otel_replay.store.base import ChunkReceipt
 
@@ -85,21 +86,25 @@ class UploadRpcs:
         self, requests: Iterator[replay_pb2.UploadChunkRequest], context: grpc.ServicerContext
     ) -> replay_pb2.UploadChunksResponse:
         totals = replay_pb2.UploadChunksResponse()
-        for request in requests:
-            receipt = self._store(request, context)
+        for number, request in enumerate(requests):
+            receipt = self._store(request, context, is_further=number > 0)
             totals.stored += not receipt.duplicate
             totals.duplicates += receipt.duplicate
         return totals
 
-    def _store(self, request: replay_pb2.UploadChunkRequest, context: grpc.ServicerContext) -> ChunkReceipt:
+    def _store(
+        self, request: replay_pb2.UploadChunkRequest, context: grpc.ServicerContext, *, is_further: bool = False
+    ) -> ChunkReceipt:
         def stored() -> ChunkReceipt:
+            if is_further:
+                RPC_CALLER.get().admit()
             return self._receiver.handler.upload(
                 request.session_id,
                 request.stream_id or DEFAULT_STREAM,
                 request.seq if request.HasField("seq") else None,
                 request.events_json,
                 _in_range(request.sent_at_unix_nano) if request.HasField("sent_at_unix_nano") else None,
-                GRPC_SENDER,
+                rpc_sender(),
             )
 
         return self._receiver.run("chunks", len(request.events_json), stored, context)

@@ -20,10 +20,14 @@ from otel_replay.errors import (
     Forbidden,
     InvalidRequest,
     NotFound,
+    Overloaded,
+    RateLimited,
     ReplayError,
     RequestTooLarge,
     RetryableError,
+    Stopping,
     StoreError,
+    Unauthenticated,
     UnsupportedRequest,
 )
 
@@ -47,11 +51,16 @@ ANSWERS: dict[type[Exception], Answer] = {
     InvalidRequest: Answer(grpc.StatusCode.INVALID_ARGUMENT, 400),
     UnsupportedRequest: Answer(grpc.StatusCode.UNIMPLEMENTED, 415),
     RequestTooLarge: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, 413),
+    Unauthenticated: Answer(grpc.StatusCode.UNAUTHENTICATED, 401),
     Forbidden: Answer(grpc.StatusCode.PERMISSION_DENIED, 403),
     NotFound: Answer(grpc.StatusCode.NOT_FOUND, 404),
+    RateLimited: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, 429, retryable=True),
     RetryableError: _UNAVAILABLE,
     StoreError: _UNAVAILABLE,
 }
+
+
+_EXPECTED = (RateLimited, Overloaded, Stopping)
 
 
 def answer(error: Exception) -> Answer:
@@ -63,8 +72,11 @@ def answer(error: Exception) -> Answer:
 
 
 def note(error: Exception) -> None:
-    """Logs what the operator has to see: what will be sent again, in full where nobody foresaw it."""
-    if answer(error).retryable:
+    """Logs what the operator has to see: what will be sent again, in full where nobody foresaw it.
+
+    What is answered by the thousand while nothing is wrong inside must not fill the log; ``/metrics`` counts it.
+    """
+    if answer(error).retryable and not isinstance(error, _EXPECTED):
         logger.error("answered as unavailable: %s", error, exc_info=None if isinstance(error, ReplayError) else error)
 
 
@@ -79,7 +91,7 @@ def rpc_status(error: Exception) -> Status:
     status = Status(code=getattr(Code, told.grpc_code.name), message=explain(error))
     if told.retryable:
         packed = AnyMessage()
-        packed.Pack(_retry_info())
+        packed.Pack(_retry_info(error))
         status.details.append(packed)
     return status
 
@@ -89,8 +101,13 @@ def trailing_metadata(error: Exception) -> tuple[tuple[str, bytes], ...]:
     if not answer(error).retryable:
         return ()
     details = rpc_status(error).SerializeToString()
-    return (("grpc-status-details-bin", details), ("google.rpc.retryinfo-bin", _retry_info().SerializeToString()))
+    return (("grpc-status-details-bin", details), ("google.rpc.retryinfo-bin", _retry_info(error).SerializeToString()))
 
 
-def _retry_info() -> RetryInfo:
-    return RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS))
+def retry_seconds(error: Exception) -> int:
+    """How long a client should wait."""
+    return error.retry_after_s if isinstance(error, RateLimited) else RETRY_SECONDS
+
+
+def _retry_info(error: Exception) -> RetryInfo:
+    return RetryInfo(retry_delay=Duration(seconds=retry_seconds(error)))

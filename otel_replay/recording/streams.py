@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from otel_replay.errors import InvalidRequest
@@ -47,23 +48,30 @@ def join_pieces(chunks: Iterable[Chunk]) -> Iterator[Piece]:
             slices = []
 
 
-def find_gaps(stream_id: str, infos: Iterable[ChunkInfo]) -> list[Gap]:
+def find_gaps(stream_id: str, infos: Iterable[ChunkInfo], damaged: Container[int] = ()) -> list[Gap]:
     """The holes in a stream's sequence numbers, in order; ``infos`` come in sequence order.
 
     A first number above 0 is a gap after -1. What is missing lies between the end of the chunk before (for a missing
-    beginning: the start of the chunk after) and the start of the chunk after.
+    beginning: the start of the chunk after) and the start of the chunk after. Chunks that are stored and cannot be read
+    any more, whose numbers are ``damaged``, are gaps of their own.
     """
+    infos = list(infos)
+    full = [info.seq for info in infos if info.has_full_snapshot and info.seq not in damaged]
     gaps: list[Gap] = []
-    after: ChunkInfo | None = None
-    resumes_at: int | None = None
-    for info in reversed(list(infos)):
-        if after is not None and after.seq > info.seq + 1:
-            gaps.append(_gap(stream_id, info.seq, info.end_unix_nano, after, resumes_at))
-        resumes_at = info.seq if info.has_full_snapshot else resumes_at
-        after = info
-    if after is not None and after.seq > 0:
-        gaps.append(_gap(stream_id, -1, after.start_unix_nano, after, resumes_at))
-    return gaps[::-1]
+
+    def add(reason: str, after_seq: int, last_seq: int, from_unix_nano: int, to_unix_nano: int) -> None:
+        resumes_at = next(iter(full[bisect_right(full, last_seq) :]), None)
+        missing = last_seq - after_seq
+        gaps.append(Gap(stream_id, after_seq, missing, reason, from_unix_nano, to_unix_nano, resumes_at))
+
+    after_seq, end = -1, infos[0].start_unix_nano if infos else 0
+    for info in infos:
+        if info.seq > after_seq + 1:
+            add("missing", after_seq, info.seq - 1, end, info.start_unix_nano)
+        if info.seq in damaged:
+            add("damaged", info.seq - 1, info.seq, info.start_unix_nano, info.end_unix_nano)
+        after_seq, end = info.seq, info.end_unix_nano
+    return gaps
 
 
 def snapshot_before(infos: Iterable[ChunkInfo], unix_nano: int) -> int | None:
@@ -96,15 +104,3 @@ def _joined(slices: list[Chunk]) -> Iterator[Piece]:
     except InvalidRequest:
         return  # slices are stored unparsed; what they make together may not be an event
     yield Piece(first, last, events)
-
-
-def _gap(stream_id: str, after_seq: int, from_unix_nano: int, after: ChunkInfo, resumes_at: int | None) -> Gap:
-    return Gap(
-        stream_id=stream_id,
-        after_seq=after_seq,
-        missing=after.seq - after_seq - 1,
-        reason="missing",
-        from_unix_nano=from_unix_nano,
-        to_unix_nano=after.start_unix_nano,
-        resumes_at=resumes_at,
-    )

@@ -360,6 +360,9 @@ class Reader(Protocol):
     ) -> Iterator[Chunk]:
         """In sequence order; bounds inclusive."""
 
+    def damaged_chunks(self, project: int, session_id: str, stream_id: str) -> frozenset[int]:
+        """Numbers of chunks that are stored and cannot be read any more; all of them are read for it."""
+
     def dom_events(self, project: int, session_id: str, stream_id: str) -> list[DomEvent]:
         """Distilled so far, in sequence order."""
 

@@ -300,6 +300,9 @@ class MemoryStore:
             if from_seq <= seq and (to_seq is None or seq <= to_seq):
                 yield stream[seq]
 
+    def damaged_chunks(self, project: int, session_id: str, stream_id: str) -> frozenset[int]:
+        return frozenset()
+
     def dom_events(self, project: int, session_id: str, stream_id: str) -> list[DomEvent]:
         return self._distilled.get((project, session_id, stream_id), [])
 

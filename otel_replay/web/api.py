@@ -17,14 +17,11 @@ from otel_replay.query.recordings import MAX_PAGE_BYTES
 from otel_replay.query.sessions import DEFAULT_LIMIT
 from otel_replay.query.statistics import DEFAULT_GROUPS
 from otel_replay.query.times import parse_duration, parse_time
-from otel_replay.receiver.http import PROTOBUF, problem
+from otel_replay.receiver.http import PROTOBUF, caller_of, problem
 from otel_replay.timeline import Timeline, page
 from otel_replay.timeline.paging import DEFAULT_LIMIT as DEFAULT_ENTRIES
 
 QUERY_THREADS = 8
-
-LATER = ("login", "logout")
-"""First parts of routes that the interface names and this version does not serve."""
 
 
 class Api:
@@ -50,9 +47,7 @@ class Api:
             ("/api/v1/traces/{id}/timeline", self._trace_timeline),
             ("/api/v1/traces/{id}", self._trace),
         ]
-        routes = [Route(path, self._answering(call), methods=["GET"]) for path, call in served]
-        later = [Route(f"/api/v1/{name}", _not_yet) for name in LATER]
-        return [*routes, *later]
+        return [Route(path, self._answering(call), methods=["GET"]) for path, call in served]
 
     def _answering(self, call: Callable[[Request], Response]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
@@ -67,7 +62,7 @@ class Api:
         given = request.query_params
         known = "user feature label service model state has_error q since until limit cursor page"
         _refuse_unknown(given, known)
-        found = self._replay.sessions(
+        found = self._of(request).sessions(
             user=given.get("user"),
             feature=given.get("feature"),
             label=given.get("label"),
@@ -88,7 +83,7 @@ class Api:
         given = request.query_params
         known = "by session conversation user feature label service model since until limit wait"
         _refuse_unknown(given, known)
-        found = self._replay.stats(
+        found = self._of(request).stats(
             given.get("by", "model"),
             session_id=given.get("session"),
             conversation_id=given.get("conversation"),
@@ -108,7 +103,7 @@ class Api:
         given = request.query_params
         known = "q session conversation user feature label service model since until limit cursor wait"
         _refuse_unknown(given, known)
-        found = self._replay.search(
+        found = self._of(request).search(
             given.get("q", ""),
             session_id=given.get("session"),
             conversation_id=given.get("conversation"),
@@ -129,7 +124,7 @@ class Api:
         given = request.query_params
         known = "service operation attr status min_duration max_duration since until limit cursor"
         _refuse_unknown(given, known)
-        found = self._replay.traces(
+        found = self._of(request).traces(
             service=given.get("service"),
             operation=given.get("operation"),
             attributes=given.getlist("attr"),
@@ -145,32 +140,32 @@ class Api:
 
     def _services(self, request: Request) -> Response:
         _refuse_unknown(request.query_params, "")
-        return _json({"services": self._replay.services()})
+        return _json({"services": self._of(request).services()})
 
     def _operations(self, request: Request) -> Response:
         _refuse_unknown(request.query_params, "")
-        return _json({"operations": self._replay.operations(request.path_params["id"])})
+        return _json({"operations": self._of(request).operations(request.path_params["id"])})
 
     def _trace_timeline(self, request: Request) -> Response:
-        return _timeline_page(self._replay.timeline(request.path_params["id"]), request)
+        return _timeline_page(self._of(request).timeline(request.path_params["id"]), request)
 
     def _session_timeline(self, request: Request) -> Response:
-        return _timeline_page(self._replay.timeline(session_id=request.path_params["id"]), request)
+        return _timeline_page(self._of(request).timeline(session_id=request.path_params["id"]), request)
 
     def _conversation_timeline(self, request: Request) -> Response:
-        return _timeline_page(self._replay.timeline(conversation_id=request.path_params["id"]), request)
+        return _timeline_page(self._of(request).timeline(conversation_id=request.path_params["id"]), request)
 
     def _trace(self, request: Request) -> Response:
         """``TracesData``: OTLP/JSON, or the bytes as received for ``Accept: application/x-protobuf``."""
         trace_id = request.path_params["id"]
         if PROTOBUF in request.headers.get("accept", ""):
-            return Response(self._replay.trace(trace_id), headers={"content-type": PROTOBUF})
-        return _json(self._replay.trace_json(trace_id))
+            return Response(self._of(request).trace(trace_id), headers={"content-type": PROTOBUF})
+        return _json(self._of(request).trace_json(trace_id))
 
     def _recording(self, request: Request) -> Response:
         given = request.query_params
         _refuse_unknown(given, "stream from to max_bytes cursor")
-        found = self._replay.recordings.page(
+        found = self._of(request).recordings.page(
             request.path_params["id"],
             stream=given.get("stream"),
             from_unix_nano=self._time(given.get("from")),
@@ -179,6 +174,10 @@ class Api:
             cursor=given.get("cursor"),
         )
         return _json(found.to_dict())
+
+    def _of(self, request: Request) -> LocalReplay:
+        """What the caller's project holds."""
+        return self._replay.of_project(caller_of(request.scope).project)
 
     def _time(self, text: str | None) -> int | None:
         return None if text is None else parse_time(text, self._now())
@@ -228,13 +227,3 @@ def _whole(name: str, text: str | None, default: int) -> int:
 def _json(document: Any) -> Response:
     # ASCII: lone surrogates of a recording survive as escapes, and no sniffing can misread the bytes.
     return Response(json.dumps(document), headers={"content-type": "application/json"})
-
-
-async def _not_yet(request: Request) -> Response:
-    document = {
-        "type": "about:blank",
-        "title": "Not in this version",
-        "status": 501,
-        "detail": f"{request.url.path} is part of the interface and not served yet; CHANGELOG.md says what is",
-    }
-    return Response(json.dumps(document), 501, {"content-type": "application/problem+json"})

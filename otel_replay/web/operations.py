@@ -17,13 +17,15 @@ from starlette.routing import BaseRoute, Route
 
 from otel_replay.receiver.in_flight import InFlight
 from otel_replay.store.base import Reader
+from otel_replay.store.sqlite.space import FreeSpace
 
 
 class StateOfServer(Collector):
     """Gauges that are looked up when somebody asks; no question counts whole tables."""
 
-    def __init__(self, reader: Reader, in_flight: InFlight, database: Path) -> None:
+    def __init__(self, reader: Reader, space: FreeSpace, in_flight: InFlight, database: Path) -> None:
         self._reader = reader
+        self.space = space
         self._in_flight = in_flight
         self._database = database
 
@@ -34,9 +36,15 @@ class StateOfServer(Collector):
         size = GaugeMetricFamily("otel_replay_file_bytes", "Sizes of the database's files.", labels=["file"])
         for kind, suffix in (("database", ""), ("wal", "-wal")):
             size.add_metric([kind], _size(f"{self._database}{suffix}"))
+        disk = GaugeMetricFamily("otel_replay_disk_bytes", "Of the disk of the database.", labels=["kind"])
+        self.space.look()
+        for kind in ("free", "watermark", "held"):
+            disk.add_metric([kind], getattr(self.space, f"{kind}_bytes"))
         requests, held = self._in_flight.requests, self._in_flight.bytes
         yield lag
         yield size
+        yield disk
+        yield GaugeMetricFamily("otel_replay_intake_stopped", "1 while the disk is too full.", int(self.space.is_low))
         yield GaugeMetricFamily("otel_replay_in_flight_requests", "Ingest requests not answered yet.", requests)
         yield GaugeMetricFamily("otel_replay_in_flight_bytes", "Bytes that these hold.", held)
 
@@ -53,6 +61,7 @@ class Operations:
 
     def __init__(self, ready: Callable[[], bool], registry: CollectorRegistry, state: StateOfServer) -> None:
         self._ready = ready
+        self._space = state.space
         self._registry = registry
         registry.register(state)
         ProcessCollector(registry=registry)
@@ -68,8 +77,11 @@ class Operations:
         return JSONResponse({"status": "ok"})
 
     async def _readyz(self, _request: Request) -> Response:
-        ready = self._ready()
-        return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+        if not self._ready():
+            return JSONResponse({"status": "not ready"}, 503)
+        if self._space.is_low:
+            return JSONResponse({"status": "not ready", "reason": "the disk of the database is full"}, 503)
+        return JSONResponse({"status": "ready"})
 
     async def _metrics(self, request: Request) -> Response:
         """The text format of Prometheus, or OpenMetrics for who accepts that."""

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 
 from otel_replay._pb.v1 import replay_pb2, replay_pb2_grpc
+from otel_replay.access.guard import RPC_CALLER
 from otel_replay.query import LocalReplay
 from otel_replay.query.sessions import DEFAULT_LIMIT
 from otel_replay.receiver.grpc import abort, guarded
@@ -19,7 +20,7 @@ PART_BYTES = 1024 * 1024
 """A recording is streamed in parts of about this size, well below the 4 MiB that clients accept by default."""
 
 
-QUERIES = ("GetTimeline", "ListSessions", "GetRecording")
+QUERIES = ("GetTimeline", "ListSessions")
 
 
 class ReplayService(replay_pb2_grpc.ReplayServiceServicer):
@@ -39,7 +40,7 @@ class ReplayService(replay_pb2_grpc.ReplayServiceServicer):
 
     def GetTimeline(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         def answer() -> Any:
-            timeline = self._replay.timeline(
+            timeline = _of_caller(self._replay).timeline(
                 request.trace_id or None,
                 session_id=request.session_id or None,
                 conversation_id=request.conversation_id or None,
@@ -50,7 +51,7 @@ class ReplayService(replay_pb2_grpc.ReplayServiceServicer):
 
     def ListSessions(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         def answer() -> Any:
-            found = self._replay.sessions(
+            found = _of_caller(self._replay).sessions(
                 user=request.user or None,
                 feature=request.feature or None,
                 label=request.label or None,
@@ -67,7 +68,7 @@ class ReplayService(replay_pb2_grpc.ReplayServiceServicer):
         cursor = None
         try:
             while True:
-                page = self._replay.recordings.page(
+                page = _of_caller(self._replay).recordings.page(
                     request.session_id, stream=request.stream_id or None, max_bytes=PART_BYTES, cursor=cursor
                 )
                 for part in page.streams:
@@ -78,6 +79,11 @@ class ReplayService(replay_pb2_grpc.ReplayServiceServicer):
                     return
         except Exception as error:  # noqa: BLE001 - the one table answers for every error
             abort(error, context)
+
+
+def _of_caller(replay: LocalReplay) -> LocalReplay:
+    """What the project of who calls holds."""
+    return replay.of_project(RPC_CALLER.get().project)
 
 
 def _parts(events: Iterable[Any]) -> Iterator[bytes]:

@@ -128,9 +128,9 @@ def eventually(ask: Callable[[], T], good: Callable[[T], bool]) -> T:
 
 
 @contextmanager
-def running(database: Path) -> Iterator[Outside]:
-    """A receiver for the length of the block."""
-    server = Server(Settings(database=database, grpc_port=0, http_port=0))
+def running(database: Path, **settings: Any) -> Iterator[Outside]:
+    """A receiver for the length of the block; ``settings`` are further ones of :class:`Settings`."""
+    server = Server(Settings(**{"database": database, "grpc_port": 0, "http_port": 0, **settings}))
     server.start()
     try:
         with requests.Session() as http, grpc.insecure_channel(server.grpc_address) as channel:

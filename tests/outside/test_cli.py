@@ -19,9 +19,14 @@ from otel_replay.model import Signal
 from tests.outside.outside import Outside, answered, command
 from tests.outside.telemetry import CHAT, custom, page, span, traces
 
+COMMANDS = {
+    " ".join(filter(None, (name, below))): one
+    for name, command_or_group in cli.commands.items()
+    for below, one in getattr(command_or_group, "commands", {"": command_or_group}).items()
+}
 OPTIONS = [
     (name, option)
-    for name, one in cli.commands.items()
+    for name, one in COMMANDS.items()
     for option in one.params
     if isinstance(option, click.Option) and option.name != "help"
 ]
@@ -51,7 +56,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_there_are_options() -> None:
-    assert {name for name, _ in OPTIONS} == set(cli.commands)
+    assert {name for name, _ in OPTIONS} == set(COMMANDS)
     assert len(OPTIONS) > 20
 
 
@@ -65,7 +70,7 @@ def test_every_command_says_what_it_does() -> None:
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS, ids=lambda one: one if isinstance(one, str) else one.opts[0])
 def test_every_option_has_help_and_shows_its_variable(name: str, option: click.Option) -> None:
-    text = " ".join(command(name, "--help").stdout.split())
+    text = " ".join(command(*name.split(), "--help").stdout.split())
     assert option.opts[0] in text
     assert option.help
     assert option.help in text
@@ -75,15 +80,21 @@ def test_every_option_has_help_and_shows_its_variable(name: str, option: click.O
 @pytest.mark.parametrize(("name", "option"), OPTIONS, ids=lambda one: one if isinstance(one, str) else one.opts[0])
 def test_every_option_reads_its_variable(name: str, option: click.Option) -> None:
     value: Any = (
-        "5" if isinstance(option.type, click.IntRange | click.FloatRange) else "1" if option.is_flag else "json"
+        str(option.type.min or 5)
+        if isinstance(option.type, click.IntRange | click.FloatRange)
+        else "1"
+        if option.is_flag
+        else "json"
     )
     if isinstance(option.type, click.Choice):
         value = option.type.choices[-1]
     if isinstance(option.type, click.Path) and option.type.exists:
-        value = "."
+        value = "." if option.type.dir_okay else __file__
     value = {"time": "15m", "duration": "1s", "boolean": "true"}.get(option.type.name, value)
-    one = cli.commands[name]
+    one = COMMANDS[name]
     arguments = ["an id" for argument in one.params if isinstance(argument, click.Argument) and argument.required]
+    needed = [one for one in one.params if isinstance(one, click.Option) and one.required and one is not option]
+    arguments += [word for one in needed for word in (one.opts[0], one.type.choices[0])]  # type: ignore[attr-defined]
     variable = "OTEL_REPLAY_" + option.opts[0].lstrip("-").upper().replace("-", "_")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(variable, "-" if option.name == "output" else value)

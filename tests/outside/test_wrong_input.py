@@ -7,7 +7,7 @@ import json
 import random
 import tracemalloc
 import zlib
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -138,9 +138,11 @@ def test_empty_requests_are_fine(receiver: Outside) -> None:
 @pytest.mark.parametrize("path", PATHS.values())
 def test_otlp_takes_nothing_but_post(receiver: Outside, path: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
-        answer = receiver.http.request(method, receiver.url + path, timeout=20)
-        assert (answer.status_code, answer.headers["content-type"]) == (405, PROBLEM)
-        assert "POST" in answer.headers["allow"]
+        for kind in (JSON, PROTOBUF):
+            answer = receiver.http.request(method, receiver.url + path, headers={"content-type": kind}, timeout=20)
+            assert (answer.status_code, answer.headers["content-type"]) == (405, kind)
+            assert rpc_status(answer).code == UNIMPLEMENTED
+            assert "POST" in answer.headers["allow"]
 
 
 # One bad record among good ones
@@ -296,14 +298,27 @@ def _zstd(data: bytes) -> bytes:
     return zstandard.ZstdCompressor().compress(data)
 
 
-PACKED = {"gzip": gzip.compress, "zstd": _zstd}
+def _deflate_without_header(data: bytes) -> bytes:
+    packing = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packing.compress(data) + packing.flush()
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress, "zstd": _zstd}
 
 
 @pytest.mark.parametrize("encoding", PACKED)
 def test_compressed_requests(receiver: Outside, encoding: str) -> None:
-    trace_id = {"gzip": "0c", "zstd": "0d"}[encoding] * 16
+    trace_id = own_trace_id(encoding)
     body = PACKED[encoding](traces(span(trace_id, 1)).SerializeToString())
     assert receiver.post("/v1/traces", body, content_encoding=encoding.upper()).status_code == 200
+    assert stored_spans(receiver, trace_id) == {span_id(1)}
+
+
+def test_deflate_as_some_clients_send_it(receiver: Outside) -> None:
+    """Without zlib's header; HTTP means zlib's format by the name, but not all clients do."""
+    trace_id = own_trace_id("raw deflate")
+    body = _deflate_without_header(traces(span(trace_id, 1)).SerializeToString())
+    assert receiver.post("/v1/traces", body, content_encoding="deflate").status_code == 200
     assert stored_spans(receiver, trace_id) == {span_id(1)}
 
 
@@ -323,10 +338,13 @@ def test_a_truncated_compressed_body(receiver: Outside, encoding: str, cut: int)
     [
         ("gzip", RANDOM, "the gzip body is broken"),
         ("zstd", RANDOM, "the zstd body is broken"),
+        ("deflate", b"\xff" * 300, "the deflate body is broken"),
+        ("deflate", b"x", "the deflate body"),
+        ("deflate", zlib.compress(b"") * 2, "goes on after its end"),
         ("gzip", gzip.compress(b"") * 100, "has over 16 members"),
         ("zstd", _zstd(b"") * 2, "goes on after its first frame"),
         ("zstd", _zstd(b"") + b"x", "goes on after its first frame"),
-        ("br", b"", "content-encoding 'br' is not served"),
+        ("br", b"", "content-encoding 'br' is not served (use one of: deflate, gzip, zstd)"),
         ("gzip, gzip", b"", "content-encoding 'gzip, gzip' is not served"),
     ],
 )
@@ -348,17 +366,23 @@ RESOURCE_EXHAUSTED = 8
 LIMIT = 10_000
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    """A receiver with a limit that tests can pass without sending 64 MiB."""
+    with running(tmp_path_factory.mktemp("small") / "replay.db", max_body_bytes=LIMIT) as outside:
+        yield outside
+
+
 @pytest.mark.parametrize("encoding", ["identity", *PACKED])
-def test_bodies_over_the_limit(receiver: Outside, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
-    monkeypatch.setattr("otel_replay.receiver.http.MAX_BODY_BYTES", LIMIT)
+def test_bodies_over_the_limit(small: Outside, encoding: str) -> None:
     pack = PACKED.get(encoding, bytes)
     for size, status in ((LIMIT, 400), (LIMIT + 1, 413), (100 * LIMIT, 413)):
-        answer = receiver.post("/v1/traces", pack(bytes(size)), content_encoding=encoding)
+        answer = small.post("/v1/traces", pack(bytes(size)), content_encoding=encoding)
         assert answer.status_code == status
     told = rpc_status(answer)
     assert told.code == RESOURCE_EXHAUSTED
     assert f"over {LIMIT} bytes" in told.message
-    upload = receiver.post("/api/v1/sessions/s1/events", pack(bytes(LIMIT + 1)), JSON, content_encoding=encoding)
+    upload = small.post("/api/v1/sessions/s1/events", pack(bytes(LIMIT + 1)), JSON, content_encoding=encoding)
     assert (upload.status_code, upload.headers["content-type"]) == (413, PROBLEM)
 
 
@@ -374,11 +398,11 @@ def test_a_bomb_is_not_unpacked_beyond_the_limit(encoding: str) -> None:
     assert peak < 20_000_000
 
 
-def test_a_grpc_message_over_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("otel_replay.server.MAX_BODY_BYTES", LIMIT)
-    with running(tmp_path / "replay.db") as outside:
-        refused = refusal(lambda: outside.export(Signal.TRACES, bytes(LIMIT + 1)))
-    assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+def test_a_grpc_message_over_the_limit(small: Outside) -> None:
+    """Without RetryInfo: it is as large the next time."""
+    refused = refusal(lambda: small.export(Signal.TRACES, bytes(LIMIT + 1)))
+    assert (refused.code, refused.trailers) == (grpc.StatusCode.RESOURCE_EXHAUSTED, {})
+    assert refusal(lambda: small.export(Signal.TRACES, bytes(LIMIT))).code is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_request_over_the_4_mib_that_grpc_has_by_default(receiver: Outside) -> None:

@@ -31,12 +31,21 @@ class Kept:
         return Receipt(duplicate=False)
 
 
-def redact(_signal: Signal, body: bytes) -> bytes:
-    return body.replace(SECRET.encode(), b"*" * len(SECRET))
+class Stars:
+    """A redaction of one secret."""
+
+    def touches(self, _project: int, raw: bytes) -> bool:
+        return SECRET.encode() in raw
+
+    def request(self, project: int, _signal: Signal, body: bytes) -> bytes:
+        return self.payload(project, body)
+
+    def payload(self, project: int, payload: bytes) -> bytes:
+        return payload.replace(SECRET.encode(), b"*" * len(SECRET)) if self.touches(project, payload) else payload
 
 
 def handler(store: Kept) -> Handler:
-    return Handler(store, lambda: START, lambda: None, redact=redact)
+    return Handler(store, lambda: START, lambda: None, Stars())
 
 
 def test_nothing_redacted_reaches_the_store() -> None:
@@ -78,6 +87,14 @@ def test_json_is_redacted_as_protobuf() -> None:
     handler(store).export_json(Signal.LOGS, json.dumps(document).encode(), SENDER)
     assert store.writes[0].items == 1
     assert SECRET not in repr(store.writes[0])
+
+
+def test_a_chunk_is_redacted() -> None:
+    store = Kept()
+    payload = f'[{{"type": 4, "timestamp": 1, "data": "{SECRET}"}}]'.encode()
+    with pytest.raises(IndexError):  # this store gives no receipts
+        handler(store).upload("s1", "tab", 0, payload, None, SENDER)
+    assert store.writes[0].chunks[0].payload == b'[{"type": 4, "timestamp": 1, "data": "*******"}]'
 
 
 @pytest.mark.parametrize("rejected", [0, 2])

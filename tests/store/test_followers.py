@@ -13,6 +13,7 @@ import pytest
 
 from otel_replay.store.base import Lag, Receipt, Write
 from otel_replay.store.sqlite import SqliteReader, SqliteStore, writer
+from otel_replay.store.sqlite.space import FreeSpace
 from otel_replay.store.sqlite.writer import GroupWriter
 from tests.store.conftest import Backend
 from tests.store.requests import CHAT, click_event, payload, span, traces, upload, write
@@ -52,7 +53,7 @@ class Written:
             self.connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (n INTEGER PRIMARY KEY)")
         self.follower = Copies()
         self.commits = 0
-        self.writer = GroupWriter(self.connection, self._apply, (self.follower,), self._count)
+        self.writer = GroupWriter(self.connection, self._apply, FreeSpace(path), (self.follower,), self._count)
 
     def _apply(self, writes: Any) -> list[Receipt]:
         insert = "INSERT INTO written SELECT 1 + coalesce(max(n), 0) FROM written"

@@ -16,7 +16,7 @@ import pytest
 
 from otel_replay.errors import DatabaseInUse, NotOurDatabase, StoreError, StoreUnavailable
 from otel_replay.store.sqlite import SqliteReader, SqliteStore, database, ingest
-from otel_replay.store.sqlite.schema import migrations
+from otel_replay.store.sqlite.schema import APPLICATION_ID, migrations
 from tests.store.requests import CHAT, OTHER_TRACE, TRACE, click_event, log, logs, payload, span, traces, upload, write
 from tests.store.writing import ROOT, another_process, said
 
@@ -112,7 +112,7 @@ def test_a_failed_opening_lets_go_of_the_lock(path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_creation_that_was_interrupted_is_finished(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The migrations' own table is made in a transaction of its own, before all others."""
+    """All tables are made in one transaction; whose file it is, is said before."""
 
     def killed(_database: object) -> None:
         raise KeyboardInterrupt
@@ -122,7 +122,8 @@ def test_a_creation_that_was_interrupted_is_finished(path: Path, monkeypatch: py
         with pytest.raises(KeyboardInterrupt):
             SqliteStore(path)
     connection = sqlite3.connect(path)
-    assert [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+    assert connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
     connection.close()
     store = SqliteStore(path)
     store.commit(write(traces(span(1))))

@@ -29,6 +29,8 @@ class PageServer:
         asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         self.asked.append(asked)
         missing = (404, {"title": "Not found", "detail": f"{request.url.path} is unknown", "status": 404})
+        nobody = (200, {"logged_in": False, "scopes": [], "shared": None})
+        missing = nobody if request.url.path == "/api/v1/visitor" else missing
         status, body = self.answers.get(asked) or self.answers.get(request.url.path) or missing
         kind = "application/json" if status < 400 else "application/problem+json"
         return JSONResponse(body, status_code=status, media_type=kind)

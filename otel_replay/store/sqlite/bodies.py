@@ -113,6 +113,24 @@ class BodyWriter:
         rows = [(count, body) for body, count in counts.items()]
         self._connection.executemany("UPDATE bodies SET refs = refs - ? WHERE id = ?", rows)
 
+    def pieces(self, project: int, ids: Iterable[int]) -> dict[int, bytes]:
+        """Contents by id, from the file; those that cannot be read are left out."""
+        return BodyReader(self._connection, project).contents(ids)
+
+    def forget(self, project: int, pieces: Mapping[int, bytes]) -> dict[int, bytes]:
+        """Forgets what is known in memory of contents that change or go; gives their digests by id."""
+        digests = {body: self._digest(project, piece) for body, piece in pieces.items()}
+        self._index.forget(digests.values())
+        for body in pieces:
+            self.take_recent(body)
+        return digests
+
+    def compress(self, data: bytes) -> bytes:
+        return self._compressor.compress(data)
+
+    def _digest(self, project: int, piece: bytes) -> bytes:
+        return hashlib.sha256(self._key + project.to_bytes(8, "little") + piece).digest()[:_DIGEST_BYTES]
+
     def take_recent(self, body: int) -> bytes | None:
         """A new content, once: it is forgotten here."""
         piece = self.recent.pop(body, None)

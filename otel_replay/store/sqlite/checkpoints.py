@@ -8,6 +8,7 @@ come later read the database itself, so that the wait is as long as the longest 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,11 @@ _HEADER_BYTES, _FRAME_HEADER_BYTES = 32, 24
 
 
 class Checkpoints:
-    """Keeps the log of the one writing ``connection`` short."""
+    """Keeps the log of the one writing ``connection`` short; ``failed`` is told what failed."""
 
-    def __init__(self, connection: Any, path: Path) -> None:
+    def __init__(self, connection: Any, path: Path, failed: Callable[[Exception], None] = lambda _error: None) -> None:
         self._connection = connection
+        self._failed = failed
         self._log = Path(f"{path}-wal")
         page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
         self._frame_bytes = page_bytes + _FRAME_HEADER_BYTES
@@ -64,6 +66,7 @@ class Checkpoints:
             busy: int = execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
         except sqlite3.Error as error:
             logger.warning("the write-ahead log could not be checkpointed, the next try follows: %s", error)
+            self._failed(error)
             return False
         finally:
             execute(f"PRAGMA busy_timeout = {usual}")

@@ -26,8 +26,8 @@ from otel_replay.store.sqlite.segments import RunTask
 
 logger = logging.getLogger(__name__)
 
-Transform = Callable[[Sequence[StoredBlock], Contents], Sequence[Block]]
-"""The blocks to store in place of those given, which are of one project."""
+Transform = Callable[[Sequence[StoredBlock], Contents], "Sequence[Block] | None"]
+"""The blocks to store in place of those given, which are of one project; None: they stay."""
 
 COLD_LEVEL = 3
 """Of zstd, for blocks that stay."""
@@ -57,11 +57,13 @@ class Rewriter:
         self._compressor = compressor(COLD_LEVEL)
         self._decompressor = zstandard.ZstdDecompressor()
 
-    def rewrite(self, block_ids: Iterable[int], transform: Transform) -> bool:
+    def rewrite(
+        self, block_ids: Iterable[int], transform: Transform, beside: Callable[[], None] = lambda: None
+    ) -> bool:
         """Reads the blocks (of one project), and stores what ``transform`` makes of them in their place.
 
-        Damaged blocks stay as they are, out of compaction's way. False: nothing was done, because no block is left, or
-        another rewriting took one of them in between.
+        ``beside`` is run in the transaction that does so. Damaged blocks stay as they are, out of compaction's way.
+        False: nothing was done, because no block is left, or another rewriting took one of them in between.
         """
         damaged: list[int] = []
         with self._reading.snapshot() as connection:
@@ -69,8 +71,10 @@ class Rewriter:
             made = transform(blocks, _StoredContents(connection, blocks[0].project)) if blocks else ()
         if damaged:
             self._run(partial(self._rows.leave, damaged))
+        if made is None:
+            return False
         compressed = [(block, self._compressor.compress(block.body)) for block in made]
-        return self._exchange([block.id for block in blocks], compressed) or bool(damaged)
+        return self._exchange([block.id for block in blocks], compressed, beside) or bool(damaged)
 
     def _read(self, connection: Any, block_id: int, damaged: list[int]) -> StoredBlock | None:
         row = connection.execute(_READ, (block_id,)).fetchone()
@@ -87,10 +91,11 @@ class Rewriter:
         rank = (project, Signal(signal), Source(source), level, partition)
         return StoredBlock(number, *rank, received, runs, body)
 
-    def _exchange(self, old: Sequence[int], new: Sequence[tuple[Block, bytes]]) -> bool:
+    def _exchange(self, old: Sequence[int], new: Sequence[tuple[Block, bytes]], beside: Callable[[], None]) -> bool:
         def exchange() -> bool:
             if not self._rows.remove(old):
                 return False
+            beside()
             for block, data in new:
                 self._rows.add(block, data)
             return True

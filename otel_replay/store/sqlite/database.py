@@ -15,10 +15,13 @@ import sqlite_utils
 from sqlite_utils.utils import sqlite3
 
 from otel_replay.errors import DatabaseInUse, NotOurDatabase, StoreError, StoreUnavailable
-from otel_replay.store.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, migrations
+from otel_replay.store.sqlite.first_look import damaged_file, look_at_files, look_inside
+from otel_replay.store.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
 
 PAGE_CACHE_KIB = 64 * 1024
-_BUSY_TIMEOUT_S = 5.0
+_BUSY_TIMEOUT_S = 2.0
+"""How long to wait for another program's lock. Clients give a request 10 s, and it may wait behind two groups."""
+
 _CLOSE_TIMEOUT_S = 5.0
 
 
@@ -45,38 +48,48 @@ class WriterLock:
         self._lock.release()
 
 
-def _holder(path: Path) -> str:
+def writer_of(path: Path) -> dict[str, Any]:
+    """``pid`` and ``url`` of who has last written the file; empty when nobody knows."""
     try:
         with connect_reading(path) as connection:
             row = connection.execute("SELECT value FROM meta WHERE key = 'writer'").fetchone()
     except (StoreError, sqlite3.Error):
         row = None
-    if row is None:
+    found: dict[str, Any] = json.loads(row[0]) if row else {}
+    return found
+
+
+def _holder(path: Path) -> str:
+    writer = writer_of(path)
+    if not writer:
         return "another process"
-    writer = json.loads(row[0])
     return f"process {writer['pid']}" + (f" ({writer['url']})" if writer.get("url") else "")
 
 
 def connect_writing(path: Path) -> sqlite_utils.Database:
     """Opens or creates the file for its one writer and brings its schema up to date.
 
-    Raises :class:`NotOurDatabase` for a file of something else, of which nothing is changed.
+    Raises :class:`NotOurDatabase` for a file of something else, and :class:`StoreError` for one that is damaged, of
+    which nothing is changed.
     """
+    look_at_files(path.resolve())
     try:
         connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
         is_new = not _has_tables(connection)
         if not is_new:
             _check_ours(connection, path)
+            look_inside(connection, path)
         connection.execute("PRAGMA page_size = 8192")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # see checkpoints.py
+        connection.execute("PRAGMA secure_delete = FAST")  # what is deleted in a page that is written anyway is zeroed
         if is_new:
             # Before the first table: what an interrupted creation leaves behind is ours as well.
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         database = sqlite_utils.Database(connection)
-        migrations.apply(database)
+        migrate(database)
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
     return database
@@ -98,37 +111,43 @@ def connect_reading(path: Path) -> Iterator[Any]:
         connection.close()
 
 
-def open_reading(path: Path) -> Any:
-    """A connection that cannot write. Raises :class:`StoreError` when there is no such file, or it is not ours."""
+def open_reading(path: Path, *, alone: bool = False) -> Any:
+    """A connection that cannot write; with ``alone`` nobody else can.
+
+    Raises :class:`StoreError` when there is no such file, or it cannot be read by this version.
+    """
     if not path.is_file():
         raise StoreError(f"there is no database at {path}", hint="start one with: otel-replay serve --db " + str(path))
     try:
         connection = sqlite3.connect(
-            f"file:{_uri(path)}?{_reading_mode(path)}",
+            f"file:{_uri(path)}?{_ALONE if alone else _reading_mode(path)}",
             uri=True,
             check_same_thread=False,
             isolation_level=None,
             timeout=_BUSY_TIMEOUT_S,
         )
         connection.execute("PRAGMA query_only = ON")
-        _check_ours(connection, path)
+        _check_ours(connection, path, to_write=False)
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
     return connection
+
+
+_ALONE = "mode=ro&immutable=1"
 
 
 def _reading_mode(path: Path) -> str:
     """Reading a file in WAL mode makes files beside it; where that is forbidden, those of its writer are used."""
     if os.access(path.parent, os.W_OK):
         return "mode=rw"
-    return "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+    return "mode=ro" if Path(f"{path}-wal").exists() else _ALONE
 
 
 def _uri(path: Path) -> str:
     return path.absolute().as_uri().removeprefix("file://")
 
 
-def _check_ours(connection: Any, path: Path) -> None:
+def _check_ours(connection: Any, path: Path, *, to_write: bool = True) -> None:
     found = connection.execute("PRAGMA application_id").fetchone()[0]
     if found != APPLICATION_ID:
         connection.close()
@@ -140,6 +159,12 @@ def _check_ours(connection: Any, path: Path) -> None:
             f"{path} was written by a newer otel-replay (schema {version}, this one knows {SCHEMA_VERSION})",
             hint="upgrade otel-replay, or choose another --db",
         )
+    if version < SCHEMA_VERSION and not to_write:
+        connection.close()
+        raise StoreError(
+            f"{path} was written by an older otel-replay (schema {version}, this one reads {SCHEMA_VERSION})",
+            hint=f"bring it up to date by starting a server on it once: otel-replay serve --db {path}",
+        )
 
 
 def _has_tables(connection: Any) -> bool:
@@ -148,7 +173,12 @@ def _has_tables(connection: Any) -> bool:
 
 def _unusable(path: Path, error: Exception) -> StoreError:
     if "not a database" in str(error):
-        return NotOurDatabase(f"{path} is not an SQLite database", hint="choose another --db; nothing was changed")
+        return NotOurDatabase(
+            f"{path} is not an SQLite database, or its first page is damaged",
+            hint="choose another --db, or put a backup in its place; nothing was changed",
+        )
+    if "malformed" in str(error):
+        return damaged_file(path, error)
     return StoreError(f"cannot open {path}: {error}")
 
 

@@ -7,7 +7,7 @@ says in memory which generations are worth a look.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Any, NamedTuple
 
@@ -79,6 +79,11 @@ class DigestIndex:
             self._newest = mine[-1][1:]
         for digest, known in bodies.items():
             self._remember(digest, known)
+
+    def forget(self, digests: Iterable[bytes]) -> None:
+        """Forgets what is known in memory of contents that change or go."""
+        for digest in digests:
+            self._known.pop(digest, None)
 
     def _complete(self, generation: int) -> None:
         """Keeps the filter of a generation that nothing is added to any more."""

@@ -69,6 +69,12 @@ class FullTextFollower:
     def waiting(self, connection: Any) -> int:
         return waiting_texts(connection)
 
+    def remove(self, connection: Any, ids: Sequence[int]) -> None:
+        """Takes the documents of some hundred contents away, which have to be readable still."""
+        query = f"SELECT {_BODY} FROM bodies WHERE doc IS NOT NULL AND id IN ({', '.join('?' * len(ids))})"
+        bodies = [_Body(*row) for row in connection.execute(query, ids)]
+        _delete(connection, bodies, self._texts(connection, bodies))
+
     def _add(self, connection: Any, budget_bytes: int) -> bool:
         query = f"SELECT {_BODY} FROM bodies WHERE id > ? ORDER BY id LIMIT ?"
         waiting = [_Body(*row) for row in connection.execute(query, (_indexed(connection), STEP_BODIES))]
@@ -84,10 +90,7 @@ class FullTextFollower:
         if not moved:
             return False
         texts = self._texts(connection, moved)
-        connection.executemany(
-            f"INSERT INTO texts (texts, rowid, text) VALUES ('delete', ?, {_PROJECT_AND_TEXT})",
-            [(body.doc, _project_word(body.project), texts[body.number]) for body in moved],
-        )
+        _delete(connection, moved, texts)
         self._index(connection, moved, texts)
         connection.executemany("DELETE FROM moved_texts WHERE id = ?", [(body.number,) for body in moved])
         return len(moved) == STEP_MOVED
@@ -114,6 +117,14 @@ class FullTextFollower:
         for project, numbers in missing.items():
             pieces |= BodyReader(connection, project).contents(numbers)
         return {number: _indexable(text_of(pieces.get(number, b""))) for number in projects}
+
+
+def _delete(connection: Any, bodies: Iterable[_Body], texts: dict[int, str]) -> None:
+    """The index forgets a document when it is told its text again."""
+    connection.executemany(
+        f"INSERT INTO texts (texts, rowid, text) VALUES ('delete', ?, {_PROJECT_AND_TEXT})",
+        [(body.doc, _project_word(body.project), texts[body.number]) for body in bodies],
+    )
 
 
 def _indexable(text: str) -> str:

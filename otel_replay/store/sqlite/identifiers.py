@@ -35,6 +35,10 @@ class Strings:
         self._connection = connection
         self._known: dict[tuple[int, str], int] = {}
 
+    def forget(self) -> None:
+        """Something was deleted from the table."""
+        self._known.clear()
+
     def ids(self, project: int, texts: Iterable[str]) -> dict[str, int]:
         """The id of each text; 0 for the empty one. Part of the caller's transaction, once for each project.
 

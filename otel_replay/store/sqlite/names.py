@@ -32,6 +32,11 @@ class OperationNotes:
         self._known: dict[tuple[int, str], frozenset[str]] = {}
         self._full: set[int] = set()  # projects that have all the services they may have
 
+    def forget(self) -> None:
+        """Something was deleted from the table."""
+        self._known.clear()
+        self._full.clear()
+
     def note(self, project: int, pairs: frozenset[tuple[str, str]]) -> None:
         """Stores the pairs that are new. To be called once for each project and transaction."""
         unseen = defaultdict(set)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,14 @@ class Queries:
         with self._connections.snapshot() as connection:
             row = connection.execute("SELECT value FROM meta WHERE key = 'index_key'").fetchone()
         self._hash = KeyedHash(bytes.fromhex(row[0]))
+
+    def reading(self) -> AbstractContextManager[Any]:
+        """A connection inside a read transaction."""
+        return self._connections.snapshot()
+
+    def blocks_of(self, connection: Any, project: int, kind: int, item: bytes) -> list[int]:
+        """Numbers of the blocks that may hold an id, by one of the two indexes; some may be gone."""
+        return self._index.blocks(connection, kind, self._hash(project, item))
 
     def close(self) -> None:
         self._connections.close()

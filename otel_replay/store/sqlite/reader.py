@@ -38,6 +38,10 @@ class SqliteReader(TraceSearchQueries, SearchQueries, TelemetryQueries, SessionQ
         with self._connections.snapshot() as connection:
             yield from chunk_rows.read_chunks(connection, (project, session_id, stream_id), from_seq, to_seq)
 
+    def damaged_chunks(self, project: int, session_id: str, stream_id: str) -> frozenset[int]:
+        with self._connections.snapshot() as connection:
+            return chunk_rows.damaged_chunks(connection, (project, session_id, stream_id))
+
     def dom_events(self, project: int, session_id: str, stream_id: str) -> list[DomEvent]:
         with self._connections.snapshot() as connection:
             return chunk_rows.read_dom_events(connection, (project, session_id, stream_id))

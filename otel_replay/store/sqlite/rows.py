@@ -46,14 +46,14 @@ class RowWriter:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._strings = Strings(connection)
+        self.strings = Strings(connection)
 
     def add(self, project: int, writes: Sequence[Write]) -> None:
         """Stores what these writes of one project tell beside their blocks. Once for each project in a transaction."""
         interactions = [row for write in writes for row in write.interactions]
         actions = [row for write in writes for row in write.actions]
         sightings = [one for write in writes for one in write.sessions]
-        ids = self._strings.ids(project, _names(interactions) | listed_names(sightings))
+        ids = self.strings.ids(project, _names(interactions) | listed_names(sightings))
         starts = fold_sessions(self._connection, ids, project, sightings)
         edges = {edge for write in writes for edge in write.session_traces}
         if interactions or actions:

@@ -15,6 +15,18 @@ SCHEMA_VERSION = 1  # how many migrations there are; a file with more was writte
 migrations = Migrations("otel_replay")
 
 
+def migrate(database: Any) -> None:
+    """Brings a file of any released schema to this one, all of it in one transaction: a kill leaves the old one.
+
+    A migration that was released is never edited. Each sets ``user_version`` to its number, which is also in the names
+    of the files that ``tests/durability/golden`` keeps of every released schema.
+    """
+    if database.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+        return
+    with database.atomic():
+        migrations.apply(database)
+
+
 @migrations()
 def m001_first_schema(db: Any) -> None:
     _blocks(db)
@@ -25,6 +37,8 @@ def m001_first_schema(db: Any) -> None:
     _sessions(db)
     _rollups(db)
     _recordings(db)
+    _access(db)
+    _privacy(db)
     db.execute("PRAGMA user_version = 1")
 
 
@@ -231,6 +245,7 @@ def _recordings(db: Any) -> None:
         "raw_bytes": int,
         "digest": bytes,
         "payload": bytes,
+        "key_id": int,
     }
     _create(db, "chunks", chunk, "id", optional="sent_at_unix_nano")
     db.table("chunks").create_index([*stream, "seq"], unique=True)
@@ -241,3 +256,41 @@ def _recordings(db: Any) -> None:
     _create(db, "streams", columns, tuple(stream), optional="distill_from")
     db.execute("CREATE INDEX streams_due ON streams (turn) WHERE distill_from IS NOT NULL")
     _create(db, "dom_chunks", {**stream, "seq": int, **times, "events": int, "data": bytes}, (*stream, "seq"))
+
+
+def _privacy(db: Any) -> None:
+    """What was erased, as keyed hashes: store/sqlite/tombstones.py. What was done by whom: store/sqlite/audit.py."""
+    db.execute(
+        "CREATE TABLE tombstones (project INTEGER NOT NULL, kind INTEGER NOT NULL, hash BLOB NOT NULL,"
+        " erased_unix_nano INTEGER NOT NULL, until_unix_nano INTEGER NOT NULL, PRIMARY KEY (project, kind, hash))"
+        " STRICT, WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, time_unix_nano INTEGER NOT NULL,"
+        " project INTEGER NOT NULL, key_id INTEGER NOT NULL, action TEXT NOT NULL, kind TEXT NOT NULL,"
+        " subject BLOB NOT NULL, outcome TEXT NOT NULL) STRICT"
+    )
+    db.table("audit").create_index(["project", "subject"])
+    for change in ("UPDATE", "DELETE"):
+        db.execute(
+            f"CREATE TRIGGER audit_no_{change.lower()} BEFORE {change} ON audit"
+            " BEGIN SELECT raise(ABORT, 'the audit trail is only added to'); END"
+        )
+
+
+def _access(db: Any) -> None:
+    """Keys and tokens (what links and cookies stand for); of secrets only hashes: access/keys.py."""
+    # AUTOINCREMENT: blocks name the key that wrote them, so no number may be given twice.
+    db.execute(
+        "CREATE TABLE keys (id INTEGER PRIMARY KEY AUTOINCREMENT, project INTEGER NOT NULL, name TEXT NOT NULL,"
+        " scopes TEXT NOT NULL, origins TEXT NOT NULL, requests_per_second INTEGER, bytes_per_second INTEGER,"
+        " secret_hash BLOB NOT NULL, created_unix_nano INTEGER NOT NULL, expires_unix_nano INTEGER,"
+        " revoked_unix_nano INTEGER) STRICT"
+    )
+    # `key_id` made it, `share_id` led to it; 0 for none. `shared_id` is the session or trace that all of it is about.
+    db.execute(
+        "CREATE TABLE tokens (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, hash BLOB NOT NULL UNIQUE,"
+        " project INTEGER NOT NULL, key_id INTEGER NOT NULL, share_id INTEGER NOT NULL, scopes TEXT NOT NULL,"
+        " shared_kind TEXT, shared_id TEXT, created_unix_nano INTEGER NOT NULL, expires_unix_nano INTEGER NOT NULL)"
+        " STRICT"
+    )

@@ -21,6 +21,7 @@ from sqlite_utils.utils import sqlite3
 from otel_replay.errors import StoreUnavailable
 from otel_replay.store.base import Receipt, Write
 from otel_replay.store.sqlite.followers import Follower
+from otel_replay.store.sqlite.space import FreeSpace
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +32,21 @@ GROUP_BYTES = 16 * 1024 * 1024
 FOLLOW_BYTES = 8 * 1024 * 1024
 """Under load, followers work after so much was received; without load, in steps of this size."""
 
+SYNCHRONOUS = {True: "FULL", False: "NORMAL"}
+"""How SQLite waits for the disk, for what is durable and for what is not."""
+
+IMPATIENT_MS = 100
+"""How long to wait for another program's lock that did not go away before: nobody waits for it twice."""
+
 T = TypeVar("T")
 
 
 class _Task(NamedTuple):
-    """Something to be run alone; not ``durable``: after a power failure it may not have happened."""
+    """Something to be run alone; not ``durable``: after a power failure it may not have happened; None: outside of
+    any transaction."""
 
     run: Callable[[], Any]
-    durable: bool
+    durable: bool | None
 
 
 _Item = tuple["Write | _Task", "Future[Any]"]
@@ -47,20 +55,25 @@ _Item = tuple["Write | _Task", "Future[Any]"]
 class GroupWriter:
     """Runs ``apply(writes)`` and single tasks on one thread, each group inside one transaction of ``connection``.
 
-    ``after_commit`` is called there after transactions, outside of them and after their acknowledgement.
+    ``space`` says whether writes may be taken in, and learns what failed. ``after_commit`` is called there after
+    transactions, outside of them and after their acknowledgement.
     """
 
     def __init__(
         self,
         connection: Any,
         apply: Callable[[Sequence[Write]], list[Receipt]],
+        space: FreeSpace,
         followers: Sequence[Follower] = (),
         after_commit: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
         self._apply = apply
+        self._space = space
         self._followers = followers
         self._after_commit = after_commit
+        self._patience_ms: int = connection.execute("PRAGMA busy_timeout").fetchone()[0]
+        self._is_patient = True
         self._behind = list(followers)  # what an earlier process left
         self._owed_bytes = 0
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
@@ -83,6 +96,10 @@ class GroupWriter:
         """
         return self._put(_Task(task, durable))
 
+    def run_outside(self, task: Callable[[], T]) -> Future[T]:
+        """Runs ``task`` on the writer thread, outside of any transaction."""
+        return self._put(_Task(task, None))
+
     def close(self) -> None:
         """Commits what was accepted, then stops; safe to repeat."""
         with self._lock:
@@ -104,7 +121,7 @@ class GroupWriter:
             started = time.monotonic()
             item, future = first
             if isinstance(item, Write):
-                self._commit_group(self._gather(first))
+                self._commit_group(*self._gather(first))
                 self.busy_seconds += time.monotonic() - started
             else:
                 self._settle([future], partial(_alone, item.run), durable=item.durable)
@@ -138,14 +155,14 @@ class GroupWriter:
         self._after_commit()
         return has_more
 
-    def _gather(self, first: _Item) -> list[tuple[Write, Future[Receipt]]]:
-        """What waits behind ``first``, up to the group's limits; whatever else comes is held for the next turn."""
+    def _gather(self, first: _Item) -> tuple[list[tuple[Write, Future[Receipt]]], int]:
+        """What waits behind ``first``, up to the group's limits, and its bytes; what else comes is held for later."""
         group: list[tuple[Write, Future[Receipt]]] = []
         size = 0
         item: _Item | None = first
         while item is not None and isinstance(item[0], Write):
             group.append((item[0], item[1]))
-            size += len(item[0].body)
+            size += _size(item[0])
             if len(group) == GROUP_WRITES or size >= GROUP_BYTES:
                 break
             try:
@@ -156,13 +173,18 @@ class GroupWriter:
                 self._queue.put(None)
             elif not isinstance(item[0], Write):
                 self._held = item
-        self._owed_bytes += size
-        return group
+        return group, size
 
-    def _commit_group(self, group: list[tuple[Write, Future[Receipt]]]) -> None:
+    def _commit_group(self, group: list[tuple[Write, Future[Receipt]]], size: int) -> None:
         """Commits all; if that fails for a reason of its own, each alone, so that one write cannot hurt the others."""
-        self._behind = list(self._followers)
         writes, futures = [write for write, _ in group], [future for _, future in group]
+        try:
+            self._space.admit(size)
+        except StoreUnavailable as error:
+            _refuse(futures, error)
+            return
+        self._behind = list(self._followers)
+        self._owed_bytes += size
         if self._settle(futures, partial(self._apply, writes), alone=len(group) == 1):
             return
         for write, future in group:
@@ -174,7 +196,7 @@ class GroupWriter:
         work: Callable[[], Sequence[Any]],
         *,
         alone: bool = True,
-        durable: bool = True,
+        durable: bool | None = True,
     ) -> bool:
         """Runs ``work`` in a transaction and hands out its results, or the error; False: nothing done, try singly."""
         try:
@@ -183,25 +205,51 @@ class GroupWriter:
             if not alone and not isinstance(error, sqlite3.OperationalError):
                 return False
             logger.error("a write failed: %s", error, exc_info=not isinstance(error, sqlite3.OperationalError))
-            for future in futures:
-                future.set_exception(StoreUnavailable(f"the store cannot write: {error}", hint="nothing was stored"))
+            _refuse(futures, StoreUnavailable(f"the store cannot write: {error}", hint="nothing was stored"))
         else:
             for future, result in zip(futures, results, strict=True):
                 future.set_result(result)
         return True
 
-    def _transaction(self, work: Callable[[], T], *, durable: bool) -> T:
-        self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        self._connection.execute("BEGIN IMMEDIATE")
+    def _transaction(self, work: Callable[[], T], *, durable: bool | None) -> T:
+        if durable is None:
+            return work()
+        self._connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durable]}")
+        self._begin()
         try:
             result = work()
             self._connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                self._space.failed(error)
             raise
         return result
+
+    def _begin(self) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            self._be_patient(False)
+            raise
+        self._be_patient(True)
+
+    def _be_patient(self, is_patient: bool) -> None:
+        if is_patient != self._is_patient:
+            self._is_patient = is_patient
+            wait_ms = self._patience_ms if is_patient else min(self._patience_ms, IMPATIENT_MS)
+            self._connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
 
 
 def _alone(task: Callable[[], T]) -> list[T]:
     return [task()]
+
+
+def _size(write: Write) -> int:
+    return len(write.body) + sum([len(chunk.payload) for chunk in write.chunks])
+
+
+def _refuse(futures: Sequence[Future[Any]], error: StoreUnavailable) -> None:
+    for future in futures:
+        future.set_exception(error)

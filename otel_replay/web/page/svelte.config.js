@@ -1,3 +1,4 @@
 import { vitePreprocess } from "@sveltejs/vite-plugin-svelte";
 
-export default { preprocess: vitePreprocess() };
+// Styles come with the scripts: see src/lib/style.ts.
+export default { preprocess: vitePreprocess(), compilerOptions: { css: "injected" } };

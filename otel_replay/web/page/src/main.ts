@@ -1,5 +1,7 @@
 import { mount } from "svelte";
 import App from "./App.svelte";
-import "./app.css";
+import css from "./app.css?inline";
+import { addStyle } from "./lib/style";
 
+addStyle(css);
 mount(App, { target: document.getElementById("app")! });

@@ -1,4 +1,5 @@
 // Reading the server. Addresses are relative to the document, so that any path prefix works.
+import { disarm } from "./disarm";
 import type { RecordingPage, SessionPage, Stream, Timeline } from "./types";
 
 /** An answer that is not the data: `title` and `detail` of its problem+json, or what the browser says. */
@@ -48,14 +49,49 @@ async function getRecordingPage(sessionId: string, query: Query, signal: AbortSi
   try {
     return await get(`api/v1/sessions/${encodeURIComponent(sessionId)}/recording`, query, signal);
   } catch (error) {
-    // The session is known (its timeline is shown); it only has no recording.
-    if (error instanceof ApiError && error.status === 404) return { streams: [] };
+    // The session is known (its timeline is shown); it only has no recording, or none that a shared trace shows.
+    if (error instanceof ApiError && [403, 404].includes(error.status)) return { streams: [] };
     throw error;
   }
 }
 
+export interface Visitor {
+  logged_in: boolean;
+  scopes: string[];
+  shared: { session_id?: string; trace_id?: string } | null;
+}
+
+/** What may be offered to whoever looks at the page. */
+export function whoIsHere(signal: AbortSignal): Promise<Visitor> {
+  return get("api/v1/visitor", {}, signal);
+}
+
+/** The cookie it gets is out of reach for scripts. */
+export async function logIn(key: string): Promise<void> {
+  await post("api/v1/login", { key });
+}
+
+export async function logOut(): Promise<void> {
+  await post("api/v1/logout", {});
+}
+
+export interface Share {
+  id: string;
+  path: string;
+  expires_unix_nano: string;
+}
+
+export function share(of: "sessions" | "traces", id: string): Promise<Share> {
+  return post(`api/v1/${of}/${encodeURIComponent(id)}/share`, {});
+}
+
+export async function takeBack(share: Share): Promise<void> {
+  await send("DELETE", `api/v1/shares/${share.id}`);
+}
+
 function join(streams: Map<string, Stream>, part: Stream): number {
   const events = (part.events ?? []).filter(isEvent);
+  events.forEach(disarm);
   const known = streams.get(part.stream_id);
   if (!known) {
     streams.set(part.stream_id, { ...part, events, gaps: part.gaps ?? [] });
@@ -77,8 +113,17 @@ function isEvent(event: unknown): boolean {
 async function get<T>(path: string, query: Query, signal: AbortSignal): Promise<T> {
   const given = Object.entries(query).filter((entry): entry is [string, string] => Boolean(entry[1]));
   const address = given.length ? `${path}?${new URLSearchParams(given)}` : path;
-  const response = await fetch(address, { signal, headers: { accept: "application/json" } }).catch((error: Error) => {
-    if (signal.aborted) throw error;
+  return send("GET", address, undefined, signal);
+}
+
+function post<T>(path: string, body: unknown): Promise<T> {
+  return send("POST", path, JSON.stringify(body));
+}
+
+async function send<T>(method: string, address: string, body?: string, signal?: AbortSignal): Promise<T> {
+  const headers = { accept: "application/json", "content-type": "application/json" };
+  const response = await fetch(address, { method, body, signal, headers }).catch((error: Error) => {
+    if (signal?.aborted) throw error;
     throw new ApiError(0, "The server cannot be reached", error.message);
   });
   if (!response.ok) throw await problem(response);

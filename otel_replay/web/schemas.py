@@ -1,0 +1,151 @@
+"""JSON schemas of what the HTTP interface gives and takes, for :mod:`otel_replay.web.openapi`.
+
+Within a version fields are only added, so no object here is closed but those that are sent to the server.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otel_replay.access.scopes import Scope
+from otel_replay.query.sessions import MAX_LIMIT, STATES
+from otel_replay.timeline.entry import KINDS
+
+Schema = dict[str, Any]
+
+ANY: Schema = {}
+ANY_OBJECT: Schema = {"type": "object"}
+TEXT: Schema = {"type": "string"}
+OPTIONAL_TEXT: Schema = {"type": ["string", "null"]}
+BOOLEAN: Schema = {"type": "boolean"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+OPTIONAL_COUNT: Schema = {"type": ["integer", "null"], "minimum": 0}
+OPTIONAL_WHOLE: Schema = {"type": ["integer", "null"]}
+NANOS: Schema = {"type": "string", "pattern": "^-?[0-9]+$", "description": "Unix nanoseconds, or nanoseconds."}
+OPTIONAL_NANOS: Schema = {**NANOS, "type": ["string", "null"]}
+NEXT: dict[str, Schema] = {"next_cursor": OPTIONAL_TEXT}
+
+
+def obj(**properties: Schema) -> Schema:
+    """An object with at least these fields."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def fields(**properties: Schema) -> Schema:
+    """An object with none but these fields, each of which may be missing."""
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+NO_FIELDS = fields()
+ERASED = obj(records=COUNT, chunks=COUNT, sessions=COUNT, contents=COUNT, scrubbed=BOOLEAN)
+ERASING = fields(kind=TEXT, id=TEXT, vacuum={"type": ["boolean", "null"]})
+PRUNED = obj(blocks=COUNT, sessions=COUNT, chunks=COUNT, rows=COUNT)
+STATE = obj(status=TEXT)
+PROBLEM = obj(type=TEXT, title=TEXT, status=COUNT)
+RPC_STATUS = {"type": "object", "properties": {"code": COUNT, "message": TEXT, "details": array(ANY_OBJECT)}}
+PARTIAL_SUCCESS = {"type": "object", "properties": {"partialSuccess": ANY_OBJECT}}
+
+TIMELINE = obj(
+    version=COUNT,
+    sessions=array(TEXT),
+    traces=array(TEXT),
+    start_unix_nano=NANOS,
+    end_unix_nano=NANOS,
+    entries=array(
+        obj(id=TEXT, kind=TEXT, start_unix_nano=NANOS, title=TEXT, detail=ANY_OBJECT, links=array(ANY_OBJECT))
+    ),
+    interactions=COUNT,
+    tokens=ANY_OBJECT,
+    gaps=array(ANY_OBJECT),
+    warnings=array(TEXT),
+    **NEXT,
+)
+SESSION = obj(
+    session_id=TEXT,
+    state={"enum": [*STATES]},
+    start_unix_nano=NANOS,
+    end_unix_nano=NANOS,
+    user=ANY,
+    feature=ANY,
+    label=ANY,
+    service=ANY,
+    attributes=ANY_OBJECT,
+    interactions=COUNT,
+    actions=COUNT,
+    errors=COUNT,
+    has_recording=BOOLEAN,
+    models=array(TEXT),
+)
+TRACE = obj(
+    trace_id=TEXT,
+    root_service=OPTIONAL_TEXT,
+    root_name=OPTIONAL_TEXT,
+    start_unix_nano=NANOS,
+    duration_ns=NANOS,
+    spans=COUNT,
+    errors=COUNT,
+    session_id=OPTIONAL_TEXT,
+    matched_span_ids=array(TEXT),
+)
+STREAM = obj(
+    stream_id=TEXT, from_seq=OPTIONAL_COUNT, to_seq=OPTIONAL_COUNT, gaps=array(ANY_OBJECT), events=array(ANY_OBJECT)
+)
+HIT = obj(trace_id=TEXT, span_id=TEXT, start_unix_nano=NANOS, snippet=TEXT, highlights=array(array(COUNT)))
+STATISTICS = obj(by=TEXT, groups=array(ANY_OBJECT), total=ANY_OBJECT, waiting=ANY)
+RECEIPT = obj(session_id=TEXT, stream_id=TEXT, seq=COUNT, duplicate=BOOLEAN)
+CHUNK = {"anyOf": [array(ANY_OBJECT), obj(events=array(ANY_OBJECT))]}
+
+SHARE = obj(id=TEXT, created_unix_nano=NANOS, expires_unix_nano=NANOS)
+SHARING = fields(expires_in_ns=OPTIONAL_WHOLE)
+KEY = obj(
+    id=TEXT,
+    project=TEXT,
+    name=TEXT,
+    scopes=array({"enum": [*Scope]}),
+    origins=array(TEXT),
+    requests_per_second=OPTIONAL_COUNT,
+    bytes_per_second=OPTIONAL_COUNT,
+    state=TEXT,
+    created_unix_nano=NANOS,
+    expires_unix_nano=OPTIONAL_NANOS,
+    revoked_unix_nano=OPTIONAL_NANOS,
+)
+NEW_KEY = {
+    **fields(
+        name=TEXT,
+        scopes={**array({"enum": [*Scope]}), "minItems": 1},
+        origins=array(TEXT),
+        project=OPTIONAL_TEXT,
+        expires_in_ns=OPTIONAL_WHOLE,
+        requests_per_second=OPTIONAL_WHOLE,
+        bytes_per_second=OPTIONAL_WHOLE,
+    ),
+    "required": ["name", "scopes"],
+}
+
+_TIME: Schema = {"type": "string", "description": "RFC 3339, 19 digits of Unix nanoseconds, or 15m, 2d ago."}
+_DURATION: Schema = {"type": "string", "description": "250ms, 1.5s, 90us, 2m, 1h."}
+_WHOLE: Schema = {"type": "integer", "minimum": 1}
+
+PARAMETERS: dict[str, Schema] = {
+    "since": _TIME,
+    "until": _TIME,
+    "from": _TIME,
+    "to": _TIME,
+    "min_duration": _DURATION,
+    "max_duration": _DURATION,
+    "window": _DURATION,
+    "wait": _DURATION,
+    "limit": {**_WHOLE, "maximum": MAX_LIMIT},
+    "page": _WHOLE,
+    "max_bytes": _WHOLE,
+    "has_error": BOOLEAN,
+    "state": {"enum": [*STATES]},
+    "kinds": {"type": "string", "description": f"Of {', '.join(KINDS)}; with commas between."},
+    "attr": array({"type": "string", "description": "KEY=VALUE, or KEY alone."}),
+}
+"""Of queries, where they are not just texts."""
