@@ -161,7 +161,7 @@ class LocalReplay:
             since_unix_nano=since_unix_nano,
             until_unix_nano=until_unix_nano,
         )
-        waiting = wait_for(self._reader, lambda lag: lag.interactions, wait_ns)
+        waiting = wait_for(self._reader, self._project, lambda lag: lag.interactions, wait_ns)
         return table_dict(by, self._reader.statistics(self._project, by, wanted, limit=check_limit(limit)), waiting)
 
     def search(
@@ -199,7 +199,7 @@ class LocalReplay:
             until_unix_nano=until_unix_nano,
         )
         limit, after = check_limit(limit), decode_cursor(cursor)
-        waiting = wait_for(self._reader, lambda lag: lag.texts, wait_ns)
+        waiting = wait_for(self._reader, self._project, lambda lag: lag.texts, wait_ns)
         return search_page_dict(self._reader.search(self._project, text, wanted, limit=limit, after=after), waiting)
 
     def traces(

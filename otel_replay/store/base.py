@@ -394,8 +394,8 @@ class Reader(Protocol):
     def statistics(self, project: int, by: str, wanted: InteractionFilter, *, limit: int) -> StatisticsTable:
         """Interactions (:attr:`AiKind.INTERACTION`) in groups by one of :data:`STATISTICS_GROUPS`."""
 
-    def lag(self) -> Lag:
-        """How far what follows the acknowledgement is behind it, over all projects."""
+    def lag(self, project: int | None = None) -> Lag:
+        """How far what follows the acknowledgement is behind it; None: over all projects."""
 
     def counts(self) -> dict[str, int]:
         """Stored items: ``spans``, ``log_records``, ``metrics``, ``chunks``, ``sessions``, ``interactions``, ..."""

@@ -312,8 +312,9 @@ class MemoryStore:
         ]
         return sum(seq >= first for chunks, first in due for seq in chunks)
 
-    def lag(self) -> Lag:
-        chunks = sum(seq >= first for stream, first in self._due.items() for seq in self._chunks[stream])
+    def lag(self, project: int | None = None) -> Lag:
+        due = [(stream, first) for stream, first in self._due.items() if project in (None, stream[0])]
+        chunks = sum(seq >= first for stream, first in due for seq in self._chunks[stream])
         return Lag(texts=0, interactions=0, chunks=chunks)
 
     def counts(self) -> dict[str, int]:

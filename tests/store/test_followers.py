@@ -157,7 +157,8 @@ def test_closing_does_not_wait_for_it(written: Written) -> None:
 
 def test_nothing_is_behind_in_the_end(backend: Backend) -> None:
     backend.commit(write(traces(span(1, CHAT))), upload(0, payload(click_event(0))), upload(1, payload(click_event(1))))
-    assert backend.reader.lag().chunks == 2
+    assert backend.reader.lag().chunks == backend.reader.lag(1).chunks == 2
+    assert backend.reader.lag(2).chunks == 0
     backend.store.distill()
     backend.commit(upload(2, payload(click_event(2))))
     assert backend.reader.lag().chunks == 1
@@ -179,7 +180,8 @@ def test_texts_and_interactions_that_wait_are_counted(tmp_path: Path, monkeypatc
     store = SqliteStore(tmp_path / "replay.db")
     store.commit(write(traces(span(1, said), span(2, CHAT))))
     reader = SqliteReader(tmp_path / "replay.db")
-    assert reader.lag() == store.lag() == Lag(texts=1, interactions=2, chunks=0)
+    assert reader.lag() == store.lag() == store.lag(1) == Lag(texts=1, interactions=2, chunks=0)
+    assert store.lag(2) == Lag(0, 0, 0)
     monkeypatch.undo()
     store.commit(write(traces(span(3))))
     wait_until(lambda: reader.lag() == Lag(0, 0, 0))

@@ -132,11 +132,13 @@ def _indexable(text: str) -> str:
     return text if text.isascii() else fold(text)
 
 
-def waiting_texts(connection: Any) -> int:
-    """How many contents are not searchable yet, or not under the right time."""
-    newest = int(connection.execute("SELECT coalesce(max(id), 0) FROM bodies").fetchone()[0])
-    moved = int(connection.execute("SELECT count(*) FROM moved_texts").fetchone()[0])
-    return max(0, newest - _indexed(connection)) + moved
+def waiting_texts(connection: Any, project: int | None = None) -> int:
+    """How many contents are not searchable yet, or not under the right time; None: of all projects."""
+    query = (
+        "SELECT (SELECT count(*) FROM bodies WHERE id > ?2 AND (?1 IS NULL OR project = ?1))"
+        " + (SELECT count(*) FROM moved_texts JOIN bodies USING (id) WHERE ?1 IS NULL OR project = ?1)"
+    )
+    return int(connection.execute(query, (project, _indexed(connection))).fetchone()[0])
 
 
 def _indexed(connection: Any) -> int:

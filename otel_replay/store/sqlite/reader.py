@@ -10,7 +10,7 @@ from otel_replay.store.base import Lag
 from otel_replay.store.sqlite import chunks as chunk_rows
 from otel_replay.store.sqlite.fulltext import waiting_texts
 from otel_replay.store.sqlite.names import NameQueries
-from otel_replay.store.sqlite.rollups import RollupFollower
+from otel_replay.store.sqlite.rollups import waiting_interactions
 from otel_replay.store.sqlite.scan import TraceSearchQueries
 from otel_replay.store.sqlite.search import SearchQueries
 from otel_replay.store.sqlite.session_queries import SessionQueries
@@ -53,14 +53,14 @@ class SqliteReader(TraceSearchQueries, SearchQueries, TelemetryQueries, SessionQ
         )
         return int(self._rows(query, (project, session_id))[0][0])
 
-    def lag(self) -> Lag:
+    def lag(self, project: int | None = None) -> Lag:
         query = (
             "SELECT count(*) FROM streams JOIN chunks USING (project, session_id, stream_id)"
-            " WHERE distill_from IS NOT NULL AND seq >= distill_from"
+            " WHERE distill_from IS NOT NULL AND seq >= distill_from AND (?1 IS NULL OR project = ?1)"
         )
         with self._connections.snapshot() as connection:
-            chunks = connection.execute(query).fetchone()[0]
-            return Lag(waiting_texts(connection), RollupFollower().waiting(connection), chunks)
+            chunks = connection.execute(query, (project,)).fetchone()[0]
+            return Lag(waiting_texts(connection, project), waiting_interactions(connection, project), chunks)
 
     def counts(self) -> dict[str, int]:
         names = {Signal.TRACES: "spans", Signal.LOGS: "log_records", Signal.METRICS: "metrics"}

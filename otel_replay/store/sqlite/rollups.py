@@ -103,13 +103,16 @@ class RollupFollower:
         return max(len(gone), len(new)) == limit
 
     def waiting(self, connection: Any) -> int:
-        """AI spans that are stored and not counted yet."""
-        query = (
-            "SELECT (SELECT count(*) FROM interactions WHERE id > counted) + (SELECT count(*) FROM retracted)"
-            " FROM rollups_progress"
-        )
-        found: int = connection.execute(query).fetchone()[0]
-        return found
+        return waiting_interactions(connection)
+
+
+def waiting_interactions(connection: Any, project: int | None = None) -> int:
+    """AI spans that are stored and not counted yet; None: of all projects."""
+    query = (
+        "SELECT (SELECT count(*) FROM interactions WHERE id > counted AND (?1 IS NULL OR project = ?1))"
+        " + (SELECT count(*) FROM retracted WHERE ?1 IS NULL OR project = ?1) FROM rollups_progress"
+    )
+    return int(connection.execute(query, (project,)).fetchone()[0])
 
 
 def _upserts(rows: Iterable[tuple[Sequence[Any], bool]]) -> Iterator[Added]:
