@@ -33,6 +33,7 @@ def receiver(tmp_path: Path, static: Path) -> Iterator[Outside]:
 def log_in(tab: Page, url: str, key: str) -> None:
     tab.goto(url)
     tab.get_by_label("Key").fill(key)
+    expect(tab.get_by_role("button", name="Filter")).to_have_count(0)  # nothing to filter yet
     tab.get_by_role("button", name="Log in").click()
 
 
