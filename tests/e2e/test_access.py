@@ -37,6 +37,20 @@ def log_in(tab: Page, url: str, key: str) -> None:
     tab.get_by_role("button", name="Log in").click()
 
 
+def test_a_page_records_with_a_key_of_its_own(receiver: Outside, tab: Page) -> None:
+    """The receiver needs keys; a page elsewhere may send with the one that is locked to its origin."""
+    make_key(receiver, "admin")
+    tab.goto(receiver.url)  # any page with the script; here the receiver's own origin
+    key = make_key(receiver, "ingest", origins=[receiver.url])
+    for number, given in enumerate(({"key": key}, {})):
+        told = {"endpoint": receiver.url, "sessionId": f"page-{number}", "flushIntervalMs": 50, **given}
+        tab.add_script_tag(url=f"{receiver.url}/otel-replay.js")
+        tab.evaluate("async told => { const one = OtelReplay.record(told); await one.flush(); await one.stop() }", told)
+    read = make_key(receiver, "read")
+    assert ask(receiver, "GET", "/api/v1/sessions/page-0/recording", read).status_code == 200
+    assert ask(receiver, "GET", "/api/v1/sessions/page-1/recording", read).status_code == 404
+
+
 def stranger(chromium: Browser) -> BrowserContext:
     context = chromium.new_context()
     context.set_default_timeout(10_000)

@@ -44,6 +44,7 @@ function start(config: Config): Recorder {
   const spans = spanOutbox(config, send);
   const chunks = new Outbox({
     url: `${config.endpoint}/api/v1/sessions/${encodeURIComponent(config.sessionId)}/events`,
+    key: config.key,
     fetch: send,
     flushIntervalMs: config.flushIntervalMs,
     wrap: (events, seq) =>

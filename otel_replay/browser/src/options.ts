@@ -5,6 +5,8 @@ import type { Allowed } from "./urls";
 export interface RecordOptions {
   /** Where otel-replay listens, such as `https://replay.example.com`; may be relative to the page. */
   endpoint: string;
+  /** A key for ingest alone, locked to this page's origin: everybody who sees the page can read it. */
+  key?: string;
   /** Default: kept in this tab's sessionStorage, else a new one (32 hex digits). */
   sessionId?: string;
   userId?: string;
@@ -21,6 +23,7 @@ export interface RecordOptions {
 
 export interface Config {
   readonly endpoint: string;
+  readonly key: string | undefined;
   readonly sessionId: string;
   readonly streamId: string;
   readonly userId: string | undefined;
@@ -38,6 +41,7 @@ const STORAGE_KEY = "otel-replay.session";
 export function complete(options: RecordOptions): Config {
   return {
     endpoint: absoluteEndpoint(options?.endpoint),
+    key: options.key,
     sessionId: resolveSessionId(options.sessionId),
     streamId: randomHex(8),
     userId: options.userId,

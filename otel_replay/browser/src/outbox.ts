@@ -21,6 +21,7 @@ interface Batch {
 
 export interface OutboxOptions {
   readonly url: string;
+  readonly key: string | undefined;
   /** The function that really sends: the page's own `fetch`, not our wrapper of it. */
   readonly fetch: typeof fetch;
   readonly flushIntervalMs: number;
@@ -114,7 +115,8 @@ export class Outbox {
   }
 
   private post(body: string, keepalive: boolean): Promise<Response> {
-    const headers = { "content-type": "application/json" };
+    const { key } = this.options;
+    const headers = { "content-type": "application/json", ...(key && { "x-api-key": key }) };
     return this.options.fetch.call(window, this.options.url, { method: "POST", headers, body, keepalive });
   }
 }

@@ -33,6 +33,7 @@ export function spanOutbox(config: Config, send: typeof fetch): Outbox {
   });
   return new Outbox({
     url: `${config.endpoint}/v1/traces`,
+    key: config.key,
     fetch: send,
     flushIntervalMs: Math.min(config.flushIntervalMs, 500),
     wrap: (spans) =>
