@@ -215,7 +215,7 @@ def test_below_the_watermark_intake_stops_and_goes_on(disk: Path) -> None:
         watermark = int(now.metric('otel_replay_disk_bytes{kind="watermark"}'))
         held = now.metric('otel_replay_disk_bytes{kind="held"}')
         assert (watermark, held) == (DISK_BYTES // 16, DISK_BYTES // 32)
-        with filled(disk, leaving=watermark // 2):
+        with filled(disk, leaving=watermark - watermark // 8):
             time.sleep(1.5)
             refusals(now, 2)
             answer = now.get("/readyz")

@@ -63,6 +63,16 @@ def test_the_log_starts_again_and_again(store: SqliteStore, path: Path, tries: l
     assert len(store.spans_of_trace(1, TRACE)) == 100
 
 
+def test_a_log_that_was_copied_is_not_copied_again(store: SqliteStore, tries: list[bool]) -> None:
+    number = 0
+    while not tries:
+        number += 1
+        fill(store, number, 1)
+    for _ in range(5):
+        store._writer.run(lambda: None).result()  # commits nothing
+    assert tries == [True]
+
+
 @pytest.mark.slow
 def test_readers_one_after_the_other_do_not_starve_it(store: SqliteStore, path: Path, tries: list[bool]) -> None:
     """At any time at least one of them is in the middle of a snapshot of the log."""

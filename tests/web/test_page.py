@@ -110,6 +110,17 @@ def test_an_entry_seeks_the_player_to_its_time(tab: Page, url: str, server: Page
     expect(replayed.locator("#plain")).to_have_text("plain text")
 
 
+def test_an_entry_chosen_before_the_recording_has_come(tab: Page, url: str, server: PageServer, story: Story) -> None:
+    held: list[Route] = []
+    server.answers[f"/api/v1/sessions/{story.session_id}/timeline"] = (200, without_tool(story))
+    tab.route("**/recording*", lambda route: held.append(route))
+    replayed = open_session(tab, url, story)
+    tab.get_by_role("button", name="Show all 10").click()
+    row(tab, texts(story)[4]).click()
+    held[0].continue_()
+    expect(replayed.locator("#plain")).to_have_text(" ".join(ANSWER.split()[:5]))
+
+
 def test_the_stream_s_clock_offset_is_taken_off(tab: Page, url: str, server: PageServer, story: Story) -> None:
     """The browser's clock ran an hour late: corrected times are an hour after those of the recording."""
     hour = 3_600 * 10**9

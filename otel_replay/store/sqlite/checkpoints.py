@@ -38,23 +38,28 @@ class Checkpoints:
         page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
         self._frame_bytes = page_bytes + _FRAME_HEADER_BYTES
         self._at = LOG_FRAMES
+        self._salts = self._copied = b""  # of the log as it was looked at last; of one that is in the database already
 
     def after_commit(self) -> None:
         """Checkpoints when it is time to; outside a transaction."""
         if self._has_frame(self._at):
             restarted = self._restart()
             self._at = LOG_FRAMES if restarted else self._at + RETRY_FRAMES
+            self._copied = self._salts if restarted else b""
 
     def _has_frame(self, number: int) -> bool:
         """Whether the log holds so many frames since it was last started again.
 
-        A frame of now carries the salts of the log's header: https://www.sqlite.org/fileformat2.html#walformat
+        A frame of now carries the salts of the log's header, which the first write after a restart changes:
+        https://www.sqlite.org/fileformat2.html#walformat
         """
         try:
             with self._log.open("rb", buffering=0) as log:
-                salts = log.read(_HEADER_BYTES)[16:24]
+                self._salts = log.read(_HEADER_BYTES)[16:24]
+                if len(self._salts) < 8 or self._salts == self._copied:
+                    return False
                 log.seek(_HEADER_BYTES + (number - 1) * self._frame_bytes + 8)
-                return len(salts) == 8 and log.read(8) == salts
+                return log.read(8) == self._salts
         except FileNotFoundError:
             return False
 
