@@ -26,6 +26,8 @@ from tests.outside.outside import METHODS, PROTOBUF, command, running
 from tests.outside.telemetry import span, traces
 from tests.outside.test_access import filled
 
+pytestmark = pytest.mark.slow
+
 BODY = traces(span("ab" * 16, 1)).SerializeToString()
 
 

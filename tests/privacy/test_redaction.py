@@ -158,6 +158,7 @@ _values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(_texts | st.sampled_from(["password", "token", "x"]), _values, max_size=4), st.sampled_from(Action)
 )
