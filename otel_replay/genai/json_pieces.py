@@ -108,5 +108,6 @@ _kept_marks = lru_cache(1024)(_find_marks)
 
 
 def _trimmed(text: bytes, start: int, end: int) -> Range:
-    piece = text[start:end]
-    return start + len(piece) - len(piece.lstrip(_WHITESPACE)), start + len(piece.rstrip(_WHITESPACE))
+    """Without whitespace at both ends; nothing but whitespace is empty, and stands at ``start``."""
+    end = start + len(text[start:end].rstrip(_WHITESPACE))
+    return end - len(text[start:end].lstrip(_WHITESPACE)), end

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -135,6 +135,7 @@ def test_elements_are_those_of_the_array(values: list[Any], indent: int | None, 
 
 
 @given(st.binary(max_size=200) | st.text(alphabet='[]{},"\\ a1', max_size=60).map(str.encode))
+@example(b"[ ]")
 def test_whatever_comes_is_divided_into_disjoint_pieces(data: bytes) -> None:
     bounds = [bound for piece in elements(data) for bound in piece]
     assert bounds == sorted(bounds)
