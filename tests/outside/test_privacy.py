@@ -195,3 +195,15 @@ def test_a_server_forgets_what_is_too_old(tmp_path: Path) -> None:
 
 def test_settings_name_the_file() -> None:
     assert Settings().config is None
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("sessions", "s1-to-be-erased"), ("traces", TRACE)])
+def test_links_go_with_what_they_show(tmp_path: Path, kind: str, shown: str) -> None:
+    database = tmp_path / "replay.db"
+    with running(database) as receiver:
+        told = {"session.id": "s1-to-be-erased"}
+        receiver.export(Signal.TRACES, traces(span(TRACE, 1, attributes=told)).SerializeToString())
+        at = f"{receiver.url}/api/v1/{kind}/{shown}"
+        assert requests.post(f"{at}/share", json={}, timeout=20).status_code == 200
+        assert requests.delete(at, timeout=20).status_code == 200
+    assert places_of(database, [shown.encode()]) == set()

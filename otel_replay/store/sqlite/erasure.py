@@ -96,6 +96,7 @@ class Eraser:
         self._empty_sessions(project, touched | {one.session_id for one in removed} - gone.sessions - {""})
         self._names(project, gone, removed)
         self._quarantine(project, gone)
+        self._parts.run(partial(self._links, project, gone))
         return erased
 
     def forget_sessions(self, project: int, sessions: set[str]) -> Erased:
@@ -319,6 +320,13 @@ class Eraser:
         names += [trace.hex().encode() for traces in (gone.traces, gone.loose_traces) for trace in traces]
         for part in _steps(names):
             self._parts.run(partial(self._forget_unread, [(project, name, name) for name in part]))
+
+    def _links(self, project: int, gone: Gone) -> None:
+        """Deletes links that show what is gone: their rows name it. A server that knows them finds nothing there."""
+        shown = [(project, "session", session) for session in gone.sessions]
+        shown += [(project, "trace", trace.hex()) for trace in gone.traces]
+        delete = "DELETE FROM tokens WHERE project = ? AND shared_kind = ? AND shared_id = ?"
+        self._parts.connection.executemany(delete, shown)
 
     def _forget_unread(self, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
         query = "DELETE FROM quarantine WHERE project = ? AND (instr(raw, ?) OR instr(CAST(reason AS BLOB), ?))"
