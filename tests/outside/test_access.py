@@ -22,7 +22,7 @@ from tests.outside.access import SCOPES, ask, bearer, cookies_of, make_key
 from tests.outside.outside import JSON, METHODS, PROBLEM, PROTOBUF, Outside, command, refusal, running
 from tests.outside.telemetry import page, span, traces
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.feature("R6")]
 
 TRACE = "ab" * 16
 BODY = traces(span(TRACE, 1)).SerializeToString()

@@ -16,7 +16,7 @@ from tests.outside.access import ask, bearer, cookies_of, make_key
 from tests.outside.outside import JSON, METHODS, PROTOBUF, Outside, eventually, refusal, running
 from tests.outside.telemetry import CHAT, custom, log, logs, page, span, traces
 
-pytestmark = pytest.mark.feature("X6")
+pytestmark = pytest.mark.feature("R6")
 
 TRACE, SESSION, CONVERSATION = "ab" * 16, "s/1", "c1"
 """What both projects have."""
