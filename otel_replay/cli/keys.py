@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 import click
 
 from otel_replay.cli import show
+from otel_replay.cli.desk import desk_at
 from otel_replay.cli.options import Duration, database_option, form_option, option, server_access, server_options
 
 
@@ -110,30 +111,9 @@ def _told(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _desk(db: Path, url: str | None, *, creates: bool = False) -> Iterator[_Desk]:
-    """The server at ``url``, else the one that writes the file, else the file."""
-    from otel_replay.errors import DatabaseInUse, StoreError
-    from otel_replay.store.sqlite import SqliteStore
-    from otel_replay.store.sqlite.database import writer_of
-
-    if url:
-        yield _Remote(url)
-        return
-    if not creates and not db.exists():
-        raise StoreError(f"there is no database at {db}", hint="make its first key with: otel-replay keys create")
-    try:
-        store = SqliteStore(db)
-    except DatabaseInUse:
-        writer = writer_of(db)
-        if not writer.get("url"):
-            raise
-        yield _Remote(writer["url"])
-        return
-    try:
-        yield _Local(store)
-    finally:
-        store.close()
+def _desk(db: Path, url: str | None, *, creates: bool = False) -> AbstractContextManager[_Desk]:
+    missing = None if creates else "make its first key with: otel-replay keys create"
+    return desk_at(db, url, _Local, _Remote, missing=missing)
 
 
 class _Local:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 import click
 
 from otel_replay.cli import show
+from otel_replay.cli.desk import desk_at
 from otel_replay.cli.options import database_option, form_option, option, server_access, server_options
 from otel_replay.config import read_config
 
@@ -98,29 +99,8 @@ def audit(db: Path, url: str | None, form: str, limit: int, **subject: str | Non
         show.print_answer(form, desk.audit({"limit": limit, **(given[0] if given else {})}), _print_audit)
 
 
-@contextmanager
-def _desk(db: Path, url: str | None, config: Path | None) -> Iterator[_Desk]:
-    from otel_replay.errors import DatabaseInUse, StoreError
-    from otel_replay.store.sqlite import SqliteStore
-    from otel_replay.store.sqlite.database import writer_of
-
-    if url:
-        yield _Remote(url)
-        return
-    if not db.exists():
-        raise StoreError(f"there is no database at {db}")
-    try:
-        store = SqliteStore(db)
-    except DatabaseInUse:
-        writer = writer_of(db)
-        if not writer.get("url"):
-            raise
-        yield _Remote(writer["url"])
-        return
-    try:
-        yield _Local(store, config)
-    finally:
-        store.close()
+def _desk(db: Path, url: str | None, config: Path | None) -> AbstractContextManager[_Desk]:
+    return desk_at(db, url, lambda store: _Local(store, config), _Remote, missing="name another with --db")
 
 
 class _Local:

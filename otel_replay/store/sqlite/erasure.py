@@ -227,13 +227,7 @@ class Eraser:
         for key in keys:
             of_key = "SELECT session_id, stream_id, seq FROM chunks WHERE project = ? AND key_id = ?"
             places = self._parts.connection.execute(of_key, (project, key)).fetchall()
-            for table in ("dom_chunks", "chunks"):
-                self._parts.connection.executemany(
-                    f"DELETE FROM {table} WHERE project = ? AND session_id = ? AND stream_id = ? AND seq = ?",
-                    [(project, *place) for place in places],
-                )
-            chunks += len(places)
-        drop_empty_streams(self._parts.connection, project)
+            chunks += remove_chunks(self._parts.connection, project, places)
         return chunks
 
     def _empty_sessions(self, project: int, sessions: Iterable[str]) -> None:
@@ -333,7 +327,19 @@ class Eraser:
         self._parts.connection.executemany(query, rows)
 
 
-def drop_empty_streams(connection: Any, project: int) -> None:
+def remove_chunks(connection: Any, project: int, places: Sequence[tuple[str, str, int]]) -> int:
+    """Deletes chunks by (session, stream, number), what was distilled from them, and streams left without any."""
+    for table in ("dom_chunks", "chunks"):
+        connection.executemany(
+            f"DELETE FROM {table} WHERE project = ? AND session_id = ? AND stream_id = ? AND seq = ?",
+            [(project, *place) for place in places],
+        )
+    if places:
+        _drop_empty_streams(connection, project)
+    return len(places)
+
+
+def _drop_empty_streams(connection: Any, project: int) -> None:
     """Deletes streams without a chunk; of others only chunks that are there are due for distillation."""
     same = "chunks.project = streams.project AND chunks.session_id = streams.session_id"
     same += " AND chunks.stream_id = streams.stream_id"

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from otel_replay.privacy.retention import Retention
-from otel_replay.store.sqlite.erasure import Erased, Eraser, WriterParts, drop_empty_streams
+from otel_replay.store.sqlite.erasure import Erased, Eraser, WriterParts, remove_chunks
 from otel_replay.store.sqlite.identifiers import find_string, unpack_id
 from otel_replay.store.sqlite.reader import SqliteReader
 from otel_replay.store.sqlite.row_removal import RowRemover
@@ -115,14 +115,7 @@ class Pruner:
             f" AND min(end_unix_nano, received_unix_nano) < ? LIMIT {STEP_ROWS}"
         )
         places = self._parts.connection.execute(query, (project, before)).fetchall()
-        for table in ("dom_chunks", "chunks"):
-            self._parts.connection.executemany(
-                f"DELETE FROM {table} WHERE project = ? AND session_id = ? AND stream_id = ? AND seq = ?",
-                [(project, *place) for place in places],
-            )
-        if places:
-            drop_empty_streams(self._parts.connection, project)
-        return len(places)
+        return remove_chunks(self._parts.connection, project, places)
 
     def _rest(self, project: int, before: int, rows: RowRemover) -> None:
         execute = self._parts.connection.execute
