@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
@@ -28,6 +30,12 @@ ExportResponse = ExportTraceServiceResponse | ExportLogsServiceResponse | Export
 
 MESSAGE_BYTES = 4096
 """A partial success names the rejected records up to this length: responses stay far below every client's limit."""
+
+
+TURN_BYTES = 2 * 1024 * 1024
+"""Requests up to this size are prepared one after the other: every scan lets go of the interpreter, and of sixteen
+threads that take it from one another each needs 4.2 us a span instead of 5.2. A larger one may take seconds, for which
+the others do not wait."""
 
 
 class Sender(NamedTuple):
@@ -77,10 +85,13 @@ class Handler:
         self._clock = clock
         self._chunks_arrived = chunks_arrived
         self._redaction = redaction
+        self._turns = threading.Lock()
 
     def export(self, signal: Signal, body: bytes, sender: Sender) -> ExportResponse:
         """Stores an OTLP protobuf request. Raises :class:`PermanentError` or :class:`RetryableError`."""
-        return self._commit(accept(signal, body), body, sender)
+        with self._turns if len(body) <= TURN_BYTES else nullcontext():
+            prepared = self._prepared(accept(signal, body), body, sender)
+        return self._stored(*prepared)
 
     def export_json(self, signal: Signal, body: bytes, sender: Sender) -> ExportResponse:
         """The same for OTLP/JSON."""
@@ -88,14 +99,16 @@ class Handler:
         accepted = accept(signal, encoded)
         further += accepted.further_rejections
         accepted = replace(accepted, rejections=(*rejections, *accepted.rejections), further_rejections=further)
-        return self._commit(accepted, body, sender)
+        return self._stored(*self._prepared(accepted, body, sender))
 
-    def _commit(self, accepted: AcceptedRequest, received: bytes, sender: Sender) -> ExportResponse:
+    def _prepared(self, accepted: AcceptedRequest, received: bytes, sender: Sender) -> tuple[AcceptedRequest, Write]:
         if self._redaction:
             left = _redacted(accepted, self._redaction, sender.project)
             if left is not accepted:
                 accepted, received = left, left.body
-        write = prepare(accepted, self._origin(sender), request_digest(accepted.signal, received))
+        return accepted, prepare(accepted, self._origin(sender), request_digest(accepted.signal, received))
+
+    def _stored(self, accepted: AcceptedRequest, write: Write) -> ExportResponse:
         if write.body or write.chunks or write.quarantined:
             self._store.commit(write)
         if write.chunks:
