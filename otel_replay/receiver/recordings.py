@@ -11,7 +11,8 @@ from otel_replay._pb.v1 import replay_pb2
 from otel_replay.access.guard import RPC_CALLER
 from otel_replay.errors import InvalidRequest
 from otel_replay.receiver.grpc import GrpcReceiver, rpc_sender
-from otel_replay.recording.events import Document, ms_to_unix_nano
+from otel_replay.recording.events import ms_to_unix_nano
+from otel_replay.recording.uploads import Document
 from otel_replay.store.base import ChunkReceipt
 
 DEFAULT_STREAM = "main"
@@ -24,17 +25,17 @@ class UploadFacts(NamedTuple):
     session_id: str
     stream_id: str
     seq: int | None
-    payload: bytes | Document
+    payload: Document
     sent_at_unix_nano: int | None
 
 
 def upload_facts(session_id: str, headers: Mapping[str, str], body: bytes) -> UploadFacts:
     """Reads ``stream_id``, ``seq`` and ``sent_at`` from headers, or from an object body; headers win.
 
-    A body that is an object is parsed here, and handed on parsed.
+    The body is read here, and handed on with what was read.
     """
-    payload = _parsed(body) if body.lstrip()[:1] == b"{" else body
-    told: dict[str, Any] = payload.value if isinstance(payload, Document) else {}
+    payload = Document(body)
+    told = payload.told
     sent_at = headers.get("x-otel-replay-sent-at", told.get("sent_at"))
     return UploadFacts(
         session_id=session_id,
@@ -53,13 +54,6 @@ def _in_range(sent_at_unix_nano: int) -> int:
     if not 0 <= sent_at_unix_nano < 2**63:
         raise InvalidRequest(f"sent_at: {sent_at_unix_nano} ns is not in 0..2**63", hint="send Unix milliseconds")
     return sent_at_unix_nano
-
-
-def _parsed(body: bytes) -> bytes | Document:
-    try:
-        return Document(body)
-    except InvalidRequest:
-        return body  # whether it is JSON at all is the handler's question
 
 
 def _integer(name: str, value: Any) -> int | None:

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 from otel_replay.model import Chunk
 from otel_replay.recording.custom import custom_event
-from otel_replay.recording.events import EventType, raw_events
 from otel_replay.recording.nodes import mapping
+from otel_replay.recording.uploads import custom_data
 
-_MARKERS = (b"otel.session", b'"trace_id"', b'"traceId"')
+_MARKER = b'"tag"'
+"""Stands in every custom event."""
 
 
 class Announcements(NamedTuple):
@@ -20,18 +21,16 @@ class Announcements(NamedTuple):
 
 
 def announcements(chunk: Chunk) -> Announcements:
-    """Looks only into chunks that hold one of the markers; a slice of an event tells nothing.
+    """Looks only into chunks that may hold custom events; a slice of an event tells nothing.
 
     The events of a chunk were checked when it was made.
     """
-    if chunk.slice_count > 1 or not any(marker in chunk.payload for marker in _MARKERS):
+    if chunk.slice_count > 1 or _MARKER not in chunk.payload:
         return Announcements({}, frozenset())
     attributes: dict[str, Any] = {}
     trace_ids = set()
-    for event in raw_events(chunk.payload):
-        if event["type"] != EventType.CUSTOM:
-            continue
-        draft = custom_event(mapping(event.get("data")))
+    for data in custom_data(chunk.payload):
+        draft = custom_event(mapping(data))
         if draft.trace_id:
             trace_ids.add(draft.trace_id)
         if draft.detail.get("type") == "session":

@@ -1,4 +1,4 @@
-"""rrweb events as they arrive: parsed, checked, dated and made into chunks.
+"""rrweb events as they arrive: parsed, checked and dated.
 
 Source of the shapes: ``packages/types/src/index.ts`` of rrweb 2.2.2.
 """
@@ -17,7 +17,6 @@ from typing import Any, NoReturn, TypeGuard
 import orjson
 
 from otel_replay.errors import InvalidRequest
-from otel_replay.model import Chunk
 
 Event = dict[str, Any]
 """One rrweb event: ``{"type": int, "timestamp": ms, "data": {...}}``, numbers and strings from outside."""
@@ -30,7 +29,7 @@ MAX_DEPTH = 500
 """Levels of arrays and objects in a payload, about two for each level of the page: json.dumps gives up at some 900."""
 
 MAX_ID_CHARS = 200
-_LONG_NUMBER = re.compile(rb"[:,\[ ]-?[0-9]{19}")
+_LONG_NUMBER = re.compile(rb"(?:\A|[:,\[ ])-?[0-9]{19}")
 _DIGITS = bytes(ord("1") if chr(byte) in "0123456789" else ord("0") for byte in range(256))
 _SIX_DIGITS = b"1" * 6
 _TYPE, _TIMESTAMP = itemgetter("type"), itemgetter("timestamp")
@@ -48,19 +47,6 @@ class EventType(IntEnum):
     PLUGIN = 6
 
 
-class Document:
-    """A payload together with its JSON, for who has to look into it more than once.
-
-    Raises ``InvalidRequest`` where it is not JSON.
-    """
-
-    __slots__ = ("payload", "value")
-
-    def __init__(self, payload: bytes) -> None:
-        self.payload = payload
-        self.value = _load(payload)
-
-
 @dataclass(frozen=True, slots=True)
 class ChunkSummary:
     """What a chunk's metadata row says of its events; earliest and latest timestamp, whatever their order.
@@ -74,7 +60,7 @@ class ChunkSummary:
     has_full_snapshot: bool
 
 
-def parse_events(payload: bytes | Document) -> list[Event]:
+def parse_events(payload: bytes) -> list[Event]:
     """The events of a payload in the order sent, each with an integer ``type`` and a ``timestamp`` in range.
 
     ``payload`` is UTF-8 JSON: an array of events, an object with an ``events`` array, or one event.
@@ -89,13 +75,13 @@ def parse_events(payload: bytes | Document) -> list[Event]:
     return events
 
 
-def raw_events(payload: bytes | Document) -> list[Event]:
+def raw_events(payload: bytes) -> list[Event]:
     """The events of a payload, JSON-equal to what was sent and in that order, their fields unchecked.
 
     Strings may hold lone surrogates, which JSON can escape and UTF-8 cannot hold: write them with ``json.dumps``.
     Raises ``InvalidRequest`` where the payload is not JSON or holds no events.
     """
-    document = payload.value if isinstance(payload, Document) else _load(payload)
+    document = load(payload)
     if isinstance(document, dict):
         document = document.get("events", [document])
     if not isinstance(document, list):
@@ -127,44 +113,6 @@ def summarise(events: list[Event]) -> ChunkSummary:
     times = list(map(_TIMESTAMP, events))
     has_full_snapshot = EventType.FULL_SNAPSHOT.value in map(_TYPE, events)
     return ChunkSummary(ms_to_unix_nano(min(times)), ms_to_unix_nano(max(times)), len(events), has_full_snapshot)
-
-
-def chunk_from_upload(
-    *,
-    project: int,
-    session_id: str,
-    stream_id: str,
-    seq: int | None,
-    payload: bytes | Document,
-    received_unix_nano: int,
-    sent_at_unix_nano: int | None,
-) -> Chunk:
-    """A chunk as uploaded over HTTP or gRPC, checked; the payload is kept byte for byte.
-
-    Raises ``InvalidRequest`` for ids that are empty, over 200 characters or hold control characters, a sequence
-    number outside 0..2**53, a payload that is not rrweb JSON, and a payload without events.
-    """
-    check_id("session_id", session_id)
-    check_id("stream_id", stream_id)
-    if seq is not None and (isinstance(seq, bool) or not 0 <= seq <= MAX_SEQ):
-        raise InvalidRequest(f"seq: {seq} is not in 0..2**53", hint="number the chunks of a stream from 0")
-    events = parse_events(payload)
-    if not events:
-        raise InvalidRequest("events: the array is empty", hint="send a chunk only when there are events")
-    summary = summarise(events)
-    return Chunk(
-        project=project,
-        session_id=session_id,
-        stream_id=stream_id,
-        seq=seq,
-        payload=payload.payload if isinstance(payload, Document) else payload,
-        received_unix_nano=received_unix_nano,
-        start_unix_nano=summary.start_unix_nano,
-        end_unix_nano=summary.end_unix_nano,
-        events=summary.events,
-        has_full_snapshot=summary.has_full_snapshot,
-        sent_at_unix_nano=sent_at_unix_nano,
-    )
 
 
 def check_id(name: str, value: str) -> None:
@@ -231,7 +179,7 @@ def _type_name(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _load(payload: bytes) -> Any:
+def load(payload: bytes) -> Any:
     """Any JSON document; orjson where it is exact, else the standard library (lone surrogates, 64-bit overflow)."""
     if not _may_overflow(payload):
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import Chunk, Gap
-from otel_replay.recording.events import Event, parse_events, raw_events
+from otel_replay.recording.events import Event, parse_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,7 @@ def _joined(slices: list[Chunk]) -> Iterator[Piece]:
     if first is None or last is None:
         return  # not numbered yet, so not part of the order
     try:
-        if len(slices) == 1:
-            events = raw_events(slices[0].payload)  # checked when it was stored
-        else:
-            events = parse_events(b"".join(one.payload for one in slices))
+        events = parse_events(b"".join(one.payload for one in slices))
     except InvalidRequest:
-        return  # slices are stored unparsed; what they make together may not be an event
+        return  # slices are stored unparsed, and of other chunks only as much was read as storing them takes
     yield Piece(first, last, events)

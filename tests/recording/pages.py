@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 
 from otel_replay.model import Chunk
-from otel_replay.recording.events import Event, chunk_from_upload
+from otel_replay.recording.events import Event
+from otel_replay.recording.uploads import chunk_from_upload
 
 START_MS = 1_700_000_000_000
 SENTENCE = ("The ", "quick ", "brown ", "fox ", "— naïve 🦊 —", " jumps.")

@@ -12,12 +12,12 @@ from otel_replay.errors import InvalidRequest
 from otel_replay.recording.events import (
     MAX_SEQ,
     MAX_TIMESTAMP_MS,
-    chunk_from_upload,
     ms_to_unix_nano,
     parse_events,
     raw_events,
     summarise,
 )
+from otel_replay.recording.uploads import chunk_from_upload
 from tests.recording.pages import START_MS, event, mutation, recorded, snapshot
 
 JSON_VALUES = st.recursive(

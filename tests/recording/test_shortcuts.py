@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_replay.errors import InvalidRequest
 from otel_replay.recording import reading
-from otel_replay.recording.events import Document, parse_events
+from otel_replay.recording.events import parse_events, summarise
 from otel_replay.recording.mirror import Mirror, Mutation
 from otel_replay.recording.nodes import Node
 from otel_replay.recording.reading import RUN_CHILDREN, Reader, is_complete
 from otel_replay.recording.selectors import MAX_SIBLINGS, Places
 from otel_replay.recording.text import Reading, collapse, visible_text
 from otel_replay.recording.untrusted import one_line, storable
+from otel_replay.recording.uploads import Document, custom_data
 from tests.recording.pages import add, element, event, text
 
 WORDS = st.text(st.sampled_from("ab \n\t\u00a0\u2028\u3000é😀\u200d"), max_size=6)
@@ -164,12 +167,53 @@ NUMBERS = st.one_of(
 )
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.text(st.characters(), max_size=5),
+    lambda one: st.lists(one, max_size=4) | st.dictionaries(st.text(max_size=3), one, max_size=3),
+    max_leaves=8,
+)
+
+
 @given(st.recursive(NUMBERS | st.text("0123456789,: -", max_size=30), lambda one: st.lists(one, max_size=6)))
 def test_integers_of_any_size_are_exact(value: Any) -> None:
     sent = [event(5, {"payload": value})]
     payload = json.dumps(sent).encode()
-    assert parse_events(payload) == parse_events(Document(payload)) == sent
+    assert parse_events(payload) == sent
     assert parse_events(json.dumps(sent, separators=(",", ":")).encode()) == sent
+
+
+EVENT = st.fixed_dictionaries(
+    {"type": st.integers(0, 6), "timestamp": st.integers(0, 10**13)}, optional={"data": JSON, "delay": NUMBERS}
+)
+UNUSUAL = EVENT | st.fixed_dictionaries({"type": JSON, "timestamp": JSON}) | JSON
+
+
+@given(st.lists(EVENT) | st.lists(UNUSUAL), st.sampled_from(["array", "object", "one event"]), st.booleans())
+def test_a_payload_says_of_itself_what_parsing_all_of_it_says(events: list[Any], form: str, is_ascii: bool) -> None:
+    whole: Any = {"array": events, "object": {"seq": 4, "events": events}, "one event": [*events, None][0]}[form]
+    payload = json.dumps(whole, ensure_ascii=is_ascii).encode(errors="surrogatepass")
+    assert said(lambda: Document(payload).summary) == said(lambda: summarise(parse_events(payload)))
+    if isinstance(said(lambda: parse_events(payload)), list):
+        parsed = parse_events(payload)
+        assert list(custom_data(payload)) == [event.get("data") for event in parsed if event["type"] == 5]
+    assert Document(payload).told.get("seq") == (whole.get("seq") if isinstance(whole, dict) else None)
+
+
+def said(ask: Callable[[], Any]) -> Any:
+    """What is told, or how it is refused."""
+    try:
+        return ask()
+    except InvalidRequest as error:
+        return error.message
+    except ValueError:
+        return "events: the array is empty"
+
+
+@given(st.binary(max_size=12), st.integers(0, 60))
+def test_broken_bytes_are_refused_as_when_parsed(bad: bytes, at: int) -> None:
+    payload = b'[{"type": 3, "timestamp": 12, "data": {"text": "as it is"}}]'
+    payload = payload[:at] + bad + payload[at:]
+    assert said(lambda: Document(payload).summary) == said(lambda: summarise(parse_events(payload)))
 
 
 @pytest.mark.parametrize("pad", range(3))

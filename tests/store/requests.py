@@ -22,7 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from otel_replay.model import Signal, Source
 from otel_replay.otlp.requests import accept
 from otel_replay.receiver.prepare import Origin, prepare, prepare_chunk
-from otel_replay.recording.events import chunk_from_upload
+from otel_replay.recording.uploads import chunk_from_upload
 from otel_replay.store.base import Write
 from tests.genai.spans import any_value, key_values
 
