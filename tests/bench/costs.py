@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import zstandard
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_replay.model import DEFAULT_PROJECT, Signal, Source
 from otel_replay.otlp.requests import accept
@@ -75,14 +74,6 @@ def cpu(work: Callable[[], Any]) -> Timed:
     before = time.process_time()
     result = work()
     return time.process_time() - before, result
-
-
-def reference(bodies: Sequence[bytes]) -> None:
-    """The least that storing can be: a full parse in C, and zstd."""
-    compressor = zstandard.ZstdCompressor(level=1)
-    for body in bodies:
-        ExportTraceServiceRequest.FromString(body)
-        compressor.compress(body)
 
 
 def prepared(bodies: Sequence[bytes]) -> list[Write]:
