@@ -8,10 +8,12 @@ from functools import cached_property
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import Chunk
 from otel_replay.recording.events import (
+    MAX_DEPTH,
     MAX_SEQ,
     MAX_TIMESTAMP_MS,
     ChunkSummary,
@@ -40,14 +42,18 @@ class _Upload(msgspec.Struct, gc=False):
     sent_at: int | None = None
 
 
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_OPENS = np.int8(2)
+"""The bit that brackets have which open, and those that close have not."""
+
 _ARRAY, _OBJECT = msgspec.json.Decoder(list[_Event]), msgspec.json.Decoder(_Upload)
 
 
 class Document:
     """A payload, with what it says of itself. What is not of the usual kind is parsed as a whole.
 
-    Of the usual kind, numbers that overflow a double and nesting of over 500 levels (up to the some 1,000 where
-    msgspec gives up) are found only when the chunk is read: it is left out of the recording then.
+    Of the usual kind, a number that overflows a double, or nesting beyond the limit that brackets in strings hide, is
+    found only when the chunk is read: it is left out of the recording then.
     """
 
     def __init__(self, payload: bytes) -> None:
@@ -92,9 +98,18 @@ def _usual(payload: bytes) -> _Upload | None:
     try:
         if not payload.isascii():
             payload.decode()  # msgspec does not look into the strings that it skips
+        if _seems_deep(payload):
+            return None
         return _Upload(_ARRAY.decode(payload)) if payload.lstrip()[:1] == b"[" else _OBJECT.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _seems_deep(payload: bytes) -> bool:
+    """Whether there are as many open brackets as no payload may have levels, those in strings counted too."""
+    brackets = np.frombuffer(payload.translate(None, _NO_BRACKETS), np.int8)
+    steps = (brackets & _OPENS) - np.int8(1)
+    return bool(steps.cumsum(dtype=np.int32).max(initial=0) > MAX_DEPTH)
 
 
 def _summary(events: list[_Event]) -> ChunkSummary:
