@@ -42,7 +42,7 @@ class Administration:
         lasts = _whole(given, "expires_in_ns", MAX_LASTS_NS)
         key = Key(
             id=0,
-            project=self._project(caller, given.get("project"), create=True),
+            project=project_of(self._registry, caller, given.get("project"), create=True),
             name=_name(given, "name"),
             scopes=scopes,
             secret_hash=b"",
@@ -73,7 +73,7 @@ class Administration:
     def link(self, caller: Caller, given: Mapping[str, Any]) -> dict[str, Any]:
         """An address that logs a browser in to ``project``, once: ``{"path", "expires_unix_nano"}``."""
         _refuse_unknown(given, "project")
-        project = self._project(caller, given.get("project"), create=False)
+        project = project_of(self._registry, caller, given.get("project"))
         token, secret = self._registry.link(project, caller.key_id)
         return {"path": f"/s/{secret}", "expires_unix_nano": str(token.expires_unix_nano)}
 
@@ -104,15 +104,6 @@ class Administration:
             raise NotFound(f"no key {key_id[:40]}", hint="otel-replay keys list shows them")
         return key
 
-    def _project(self, caller: Caller, name: object, *, create: bool) -> int:
-        if name is None:
-            return caller.project
-        if caller.project != SERVER_PROJECT:
-            if name == self._registry.project_name(caller.project):
-                return caller.project
-            raise Forbidden("this key manages its own project", hint="others take an admin key of the default project")
-        return self._registry.project(_name({"project": name}, "project"), create=create)
-
     def _key_dict(self, key: Key) -> dict[str, Any]:
         return {
             "id": f"{key.id:08x}",
@@ -127,6 +118,18 @@ class Administration:
             "expires_unix_nano": _text(key.expires_unix_nano),
             "revoked_unix_nano": _text(key.revoked_unix_nano),
         }
+
+
+def project_of(registry: Registry, caller: Caller, name: object, *, create: bool = False) -> int:
+    """The project of this name, the caller's own for None. Raises :class:`Forbidden` for one of others, and
+    :class:`NotFound` for an unknown one that is not to be created."""
+    if name is None:
+        return caller.project
+    if caller.project == SERVER_PROJECT:
+        return registry.project(_name({"project": name}, "project"), create=create)
+    if name == registry.project_name(caller.project):
+        return caller.project
+    raise Forbidden("this key manages its own project", hint="others take an admin key of the default project")
 
 
 def _manages(caller: Caller, project: int) -> bool:

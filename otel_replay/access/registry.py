@@ -1,6 +1,7 @@
 """The keys, links and logins of a server, in memory: a request costs no query, a change is on disk before it counts.
 
-Only the process that writes the file changes them, so what is in memory is never behind.
+Only the process that writes the file changes them, so what is in memory is never behind; links that go with what they
+show, as it is erased, are followed by :meth:`Registry.refresh`.
 """
 
 from __future__ import annotations
@@ -185,10 +186,15 @@ class Registry:
                 self._state = self._load()
                 return self.project(name)
             if name not in ids:
-                raise NotFound(f"no project {name[:80]!r}")
+                raise NotFound(f"no project {name[:80]!r}", hint=f"there are {', '.join(sorted(ids))}")
             return ids[name]
 
     # Links and logins
+
+    def refresh(self) -> None:
+        """Forgets links and logins that went from the file with what they showed."""
+        with self._lock:
+            self._state = self._load()
 
     def share(self, project: int, key_id: int, shared: Shared, lasts_ns: int) -> tuple[Token, str]:
         """A link to one thing, with the secret of its address."""

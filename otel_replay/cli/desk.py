@@ -10,6 +10,16 @@ from typing import Any, TypeVar
 Desk = TypeVar("Desk")
 
 
+def registry_of(store: Any) -> Any:
+    """The keys and projects of a file."""
+    import secrets
+    import time
+
+    from otel_replay.access.registry import Registry
+
+    return Registry(store.access, time.time_ns, secrets.token_bytes)
+
+
 @contextmanager
 def desk_at(
     db: Path, url: str | None, on_file: Callable[[Any], Desk], through: Callable[[str], Desk], *, missing: str | None

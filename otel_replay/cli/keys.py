@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import click
 
 from otel_replay.cli import show
-from otel_replay.cli.desk import desk_at
+from otel_replay.cli.desk import desk_at, registry_of
 from otel_replay.cli.options import Duration, database_option, form_option, option, server_access, server_options
 
 
@@ -122,15 +122,13 @@ class _Local:
     url = ""
 
     def __init__(self, store: Any) -> None:
-        import secrets
         import time
 
         from otel_replay.access.administration import Administration
         from otel_replay.access.guard import KEYLESS
-        from otel_replay.access.registry import Registry
 
         self._caller = KEYLESS
-        self._desk = Administration(Registry(store.access, time.time_ns, secrets.token_bytes), time.time_ns)
+        self._desk = Administration(registry_of(store), time.time_ns)
 
     def create_key(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return self._desk.create_key(self._caller, given)

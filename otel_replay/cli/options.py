@@ -109,17 +109,23 @@ def source_options(command: Function) -> Function:
 
 def server_options(command: Function) -> Function:
     """``--url`` with ``--key`` and ``--tls-ca``, which :func:`server_access` gives to who needs them."""
+    text = "Key for that server; safer in the variable."
+    return address_options(option("--key", metavar="KEY", help=text, **_KEPT)(command))
 
-    def keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-        ctx.meta[f"otel_replay.{param.name}"] = value
 
-    hidden: dict[str, Any] = {"expose_value": False, "callback": keep}
+def address_options(command: Function) -> Function:
+    """``--url`` with ``--tls-ca``."""
     path = click.Path(exists=True, dir_okay=False)
-    command = option("--tls-ca", metavar="FILE", type=path, help="Authority of the server's certificate.", **hidden)(
-        command
-    )
-    command = option("--key", metavar="KEY", help="Key for that server; safer in the variable.", **hidden)(command)
+    text = "Authority of the server's certificate."
+    command = option("--tls-ca", metavar="FILE", type=path, help=text, **_KEPT)(command)
     return option("--url", metavar="URL", help="Ask a running server (http://127.0.0.1:4318), not a file.")(command)
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    ctx.meta[f"otel_replay.{param.name}"] = value
+
+
+_KEPT: dict[str, Any] = {"expose_value": False, "callback": _keep}
 
 
 def server_access() -> dict[str, str | None]:

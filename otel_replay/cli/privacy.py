@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,9 +10,16 @@ from typing import Any, Protocol
 import click
 
 from otel_replay.cli import show
-from otel_replay.cli.desk import desk_at
-from otel_replay.cli.options import database_option, form_option, option, server_access, server_options
-from otel_replay.config import read_config
+from otel_replay.cli.desk import desk_at, registry_of
+from otel_replay.cli.options import (
+    address_options,
+    database_option,
+    form_option,
+    option,
+    server_access,
+    server_options,
+)
+from otel_replay.config import environment_name, read_config
 
 KEY_START = "orpl_"
 """Of the text of a key; its id is eight hexadecimal digits. The variable of --key holds a text, for all commands."""
@@ -20,8 +27,12 @@ KEY_START = "orpl_"
 
 class _Desk(Protocol):
     def erase(self, given: Mapping[str, Any]) -> dict[str, Any]: ...
-    def prune(self) -> dict[str, Any]: ...
+    def prune(self, given: Mapping[str, Any]) -> dict[str, Any]: ...
     def audit(self, given: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
+def _project_option(text: str) -> Callable[[Any], Any]:
+    return option("--project", metavar="NAME", help=f"{text}; else that of the key, or the default one.")
 
 
 @click.command()
@@ -29,8 +40,15 @@ class _Desk(Protocol):
 @option("--trace", metavar="ID", help="Erase this trace.")
 @option("--user", metavar="ID", help="Erase all sessions of this user, and all that names the user.")
 @option("--key", metavar="ID", help="Erase all that this key wrote: its id. A whole key is shown to the server.")
-@option("--admin-key", metavar="KEY", help="Key for the server, beside --key ID.")
-@option("--url", metavar="URL", help="Ask a running server (http://127.0.0.1:4318), not a file.")
+@_project_option("Erase in this project")
+@click.option(
+    "--admin-key",
+    metavar="KEY",
+    envvar=[environment_name("--admin-key"), environment_name("--key")],
+    show_envvar=True,
+    help="Key for the server, beside --key ID.",
+)
+@address_options
 @option(
     "--vacuum",
     type=click.Choice(["auto", "always", "never"]),
@@ -49,6 +67,7 @@ def erase(
     form: str,
     vacuum: str,
     admin_key: str | None,
+    project: str | None,
     **subject: str | None,
 ) -> None:
     """Erase a session, a trace, a user, or what a leaked key wrote, for good.
@@ -63,21 +82,32 @@ def erase(
     kind, name = given[0]
     with _desk(db, url, None) as desk:
         told = {"kind": kind, "id": name, "vacuum": {"always": True, "never": False}.get(vacuum)}
-        show.print_answer(form, desk.erase(told), _print_erased)
+        show.print_answer(form, desk.erase(told | _in(project)), _print_erased)
 
 
 @click.command()
+@_project_option("Prune this project")
+@option("--all-projects", is_flag=True, help="Prune every project that has a rule for it.")
 @option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Rules, where no server runs.")
 @option("--vacuum", is_flag=True, help="Then write the file anew, as small as it can be; only where no server runs.")
 @server_options
 @database_option("SQLite file; its running server is asked.")
 @form_option("text", "json")
-def prune(db: Path, url: str | None, form: str, config: Path | None, vacuum: bool) -> None:
+def prune(
+    db: Path,
+    url: str | None,
+    form: str,
+    config: Path | None,
+    vacuum: bool,
+    project: str | None,
+    all_projects: bool,
+) -> None:
     """Forget what is older, or more, than the server's [retention] says. Freed space is used again."""
     with _desk(db, url, config) as desk:
         if vacuum and not isinstance(desk, _Local):
             raise click.UsageError("--vacuum writes the file anew: stop the server first.")
-        show.print_answer(form, desk.prune(), _print_pruned)
+        told = _in(project) | ({"all_projects": True} if all_projects else {})
+        show.print_answer(form, desk.prune(told), _print_pruned)
         if isinstance(desk, _Local) and vacuum:
             desk.vacuum()
 
@@ -86,17 +116,23 @@ def prune(db: Path, url: str | None, form: str, config: Path | None, vacuum: boo
 @option("--session", metavar="ID", help="Only what was done to this session.")
 @option("--trace", metavar="ID", help="Only what was done to this trace.")
 @option("--user", metavar="ID", help="Only what was done to this user.")
+@_project_option("The trail of this project")
 @option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Entries shown.")
 @server_options
 @database_option("SQLite file; its running server is asked.")
 @form_option("text", "json")
-def audit(db: Path, url: str | None, form: str, limit: int, **subject: str | None) -> None:
+def audit(db: Path, url: str | None, form: str, limit: int, project: str | None, **subject: str | None) -> None:
     """Who read, exported, shared or erased what, newest first; ids are kept as hashes, so ask for one."""
     given = [{"kind": kind, "id": name} for kind, name in subject.items() if name]
     if len(given) > 1:
         raise click.UsageError("Ask for one of --session, --trace, --user.")
     with _desk(db, url, None) as desk:
-        show.print_answer(form, desk.audit({"limit": limit, **(given[0] if given else {})}), _print_audit)
+        told = {"limit": limit, **(given[0] if given else {}), **_in(project)}
+        show.print_answer(form, desk.audit(told), _print_audit)
+
+
+def _in(project: str | None) -> dict[str, str]:
+    return {} if project is None else {"project": project}
 
 
 def _desk(db: Path, url: str | None, config: Path | None) -> AbstractContextManager[_Desk]:
@@ -107,20 +143,20 @@ class _Local:
     """On the file: whoever may write that may do everything."""
 
     def __init__(self, store: Any, config: Path | None) -> None:
-        from otel_replay.model import DEFAULT_PROJECT
+        from otel_replay.access.guard import KEYLESS
         from otel_replay.query.privacy import PrivacyDesk
 
-        self._store, self._project = store, DEFAULT_PROJECT
-        self._desk = PrivacyDesk(store, read_config(config).retentions, lambda _project: "default")
+        self._store, self._caller = store, KEYLESS
+        self._desk = PrivacyDesk(store, registry_of(store), read_config(config).retentions)
 
     def erase(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return self._desk.erase(self._project, 0, given)
+        return self._desk.erase(self._caller, given)
 
-    def prune(self) -> dict[str, Any]:
-        return self._desk.prune(self._project, 0)
+    def prune(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return self._desk.prune(self._caller, given)
 
     def audit(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return self._desk.audit(self._project, given)
+        return self._desk.audit(self._caller, given)
 
     def vacuum(self) -> None:
         self._store.privacy.vacuum()
@@ -137,8 +173,8 @@ class _Remote:
     def erase(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return self._ask("POST", "erase", json=given)
 
-    def prune(self) -> dict[str, Any]:
-        return self._ask("POST", "prune", json={})
+    def prune(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return self._ask("POST", "prune", json=given)
 
     def audit(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return self._ask("GET", "audit", params=given)

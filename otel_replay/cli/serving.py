@@ -62,11 +62,12 @@ def serve(
     **further: Any,
 ) -> None:
     """Receive telemetry and recordings, and serve the page."""
-    from otel_replay.server import Server, collect_garbage_rarely
+    from otel_replay.server import Server, collect_garbage_rarely, keep_memory_together
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     server = Server(Settings(db, host, grpc_port, http_port, **further))
     stopping = _stop_on_signals()
+    keep_memory_together()
     server.start()
     collect_garbage_rarely()
     example = None

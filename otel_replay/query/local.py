@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
@@ -13,19 +13,20 @@ from otel_replay.errors import InvalidRequest, NotFound, StoreError
 from otel_replay.genai.identity import session_of
 from otel_replay.model import DEFAULT_PROJECT, DomEvent, Gap, Session, StoredLog, StoredSpan
 from otel_replay.otlp import json as otlp_json
+from otel_replay.query.filters import (
+    CallFilters,
+    SessionFilters,
+    SpanFilters,
+    interaction_filter,
+    session_filter,
+    span_filter,
+)
 from otel_replay.query.following import wait_for
 from otel_replay.query.recordings import MAX_PAGE_BYTES, RecordingPage, StreamRecording, read_recording
 from otel_replay.query.search import search_page_dict
-from otel_replay.query.sessions import (
-    DEFAULT_LIMIT,
-    check_limit,
-    decode_cursor,
-    page_dict,
-    session_filter,
-    skipped,
-)
-from otel_replay.query.statistics import DEFAULT_GROUPS, interaction_filter, table_dict
-from otel_replay.query.traces import Attributes, span_filter, trace_page_dict
+from otel_replay.query.sessions import DEFAULT_LIMIT, check_limit, decode_cursor, page_dict, skipped
+from otel_replay.query.statistics import DEFAULT_GROUPS, table_dict
+from otel_replay.query.traces import trace_page_dict
 from otel_replay.recording.streams import find_gaps
 from otel_replay.recording.untrusted import storable
 from otel_replay.store.base import Reader
@@ -93,37 +94,19 @@ class LocalReplay:
     def sessions(
         self,
         *,
-        user: str | None = None,
-        feature: str | None = None,
-        label: str | None = None,
-        service: str | None = None,
-        model: str | None = None,
-        state: str | None = None,
-        has_error: bool | None = None,
-        text: str | None = None,
-        since_unix_nano: int | None = None,
-        until_unix_nano: int | None = None,
         limit: int = DEFAULT_LIMIT,
         cursor: str | None = None,
         page: int | None = None,
+        **filters: Unpack[SessionFilters],
     ) -> dict[str, Any]:
         """A page of sessions, newest first: ``{"sessions": [...], "total", "total_at_least", "next_cursor"}``.
 
         ``service``, ``model`` and ``has_error`` speak of a session's AI spans, ``text`` of what was said in them. Go on
         with ``cursor``, the ``next_cursor`` of the page before, or by number with ``page``, from 1.
+
+        Filters: ``user feature label service model state has_error text since_unix_nano until_unix_nano``.
         """
-        wanted = session_filter(
-            user=user,
-            feature=feature,
-            label=label,
-            service=service,
-            model=model,
-            state=state,
-            has_error=has_error,
-            text=text,
-            since_unix_nano=since_unix_nano,
-            until_unix_nano=until_unix_nano,
-        )
+        wanted = session_filter(**filters)
         limit, after = check_limit(limit), decode_cursor(cursor)
         skip = skipped(page, limit, cursor)
         return page_dict(self._reader.sessions(self._project, wanted, limit=limit, after=after, skip=skip))
@@ -132,35 +115,19 @@ class LocalReplay:
         self,
         by: str = "model",
         *,
-        session_id: str | None = None,
-        conversation_id: str | None = None,
-        user: str | None = None,
-        feature: str | None = None,
-        label: str | None = None,
-        service: str | None = None,
-        model: str | None = None,
-        since_unix_nano: int | None = None,
-        until_unix_nano: int | None = None,
         limit: int = DEFAULT_GROUPS,
         wait_ns: int = 0,
+        **filters: Unpack[CallFilters],
     ) -> dict[str, Any]:
         """What model calls cost, how long they took and how many failed, by ``model``, ``provider``, ``service``,
         ``operation``, ``user``, ``feature``, ``variant`` or ``day``; the groups with the most calls first.
 
         The document: :func:`otel_replay.query.statistics.table_dict`. Counting follows storing within moments;
         ``wait_ns`` waits for that, up to 10 s.
+
+        Filters: ``session_id conversation_id user feature label service model since_unix_nano until_unix_nano``.
         """
-        wanted = interaction_filter(
-            session_id=session_id,
-            conversation_id=conversation_id,
-            user=user,
-            feature=feature,
-            label=label,
-            service=service,
-            model=model,
-            since_unix_nano=since_unix_nano,
-            until_unix_nano=until_unix_nano,
-        )
+        wanted = interaction_filter(**filters)
         waiting = wait_for(self._reader, self._project, lambda lag: lag.interactions, wait_ns)
         return table_dict(by, self._reader.statistics(self._project, by, wanted, limit=check_limit(limit)), waiting)
 
@@ -168,36 +135,18 @@ class LocalReplay:
         self,
         text: str,
         *,
-        session_id: str | None = None,
-        conversation_id: str | None = None,
-        user: str | None = None,
-        feature: str | None = None,
-        label: str | None = None,
-        service: str | None = None,
-        model: str | None = None,
-        since_unix_nano: int | None = None,
-        until_unix_nano: int | None = None,
         limit: int = DEFAULT_LIMIT,
         cursor: str | None = None,
         wait_ns: int = 0,
+        **filters: Unpack[CallFilters],
     ) -> dict[str, Any]:
         """What was said in prompts, answers, tool calls and results, newest first; each text once, where it was said
         first. Every word has to occur; ``"words in quotes"`` next to each other; ``refun*`` is the beginning of one.
 
         The document: :func:`otel_replay.query.search.search_page_dict`. Texts are searchable within moments after they
-        are stored; ``wait_ns`` waits for that, up to 10 s.
+        are stored; ``wait_ns`` waits for that, up to 10 s. Filters as :meth:`stats` has them.
         """
-        wanted = interaction_filter(
-            session_id=session_id,
-            conversation_id=conversation_id,
-            user=user,
-            feature=feature,
-            label=label,
-            service=service,
-            model=model,
-            since_unix_nano=since_unix_nano,
-            until_unix_nano=until_unix_nano,
-        )
+        wanted = interaction_filter(**filters)
         limit, after = check_limit(limit), decode_cursor(cursor)
         waiting = wait_for(self._reader, self._project, lambda lag: lag.texts, wait_ns)
         return search_page_dict(self._reader.search(self._project, text, wanted, limit=limit, after=after), waiting)
@@ -205,31 +154,16 @@ class LocalReplay:
     def traces(
         self,
         *,
-        service: str | None = None,
-        operation: str | None = None,
-        attributes: Attributes = (),
-        status: str | None = None,
-        min_duration_ns: int | None = None,
-        max_duration_ns: int | None = None,
-        since_unix_nano: int | None = None,
-        until_unix_nano: int | None = None,
         limit: int = DEFAULT_LIMIT,
         cursor: str | None = None,
+        **filters: Unpack[SpanFilters],
     ) -> dict[str, Any]:
         """Traces with a span that is all that was asked for, newest first: ``{"traces": [...], "next_cursor"}``.
 
-        ``attributes`` are ``{"http.route": "/cart", "n": 5}`` or ``["http.route=/cart", "n=5"]``.
+        ``attributes`` are ``{"http.route": "/cart", "n": 5}`` or ``["http.route=/cart", "n=5"]``; further filters:
+        ``service operation status min_duration_ns max_duration_ns since_unix_nano until_unix_nano``.
         """
-        wanted = span_filter(
-            service=service,
-            operation=operation,
-            attributes=attributes,
-            status=status,
-            min_duration_ns=min_duration_ns,
-            max_duration_ns=max_duration_ns,
-            since_unix_nano=since_unix_nano,
-            until_unix_nano=until_unix_nano,
-        )
+        wanted = span_filter(**filters)
         after = decode_cursor(cursor)
         return trace_page_dict(self._reader.search_traces(self._project, wanted, limit=check_limit(limit), after=after))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import quote
 
 import requests
@@ -20,8 +20,9 @@ from otel_replay.errors import (
     StoreUnavailable,
     Unauthenticated,
 )
+from otel_replay.query.filters import CallFilters, SessionFilters, SpanFilters
+from otel_replay.query.parameters import SEARCH, SESSIONS, STATS, TRACES, written
 from otel_replay.query.recordings import StreamRecording
-from otel_replay.query.traces import Attributes, attribute_texts, duration_text, time_text
 from otel_replay.recording.untrusted import storable
 from otel_replay.timeline import Timeline
 from otel_replay.timeline.parse import gap_from_dict, timeline_from_dict
@@ -36,6 +37,26 @@ _ERRORS: dict[int, type[ReplayError]] = {
     429: RateLimited,
     503: StoreUnavailable,
 }
+
+
+class SessionQuestion(SessionFilters, total=False):
+    limit: int
+    cursor: str | None
+    page: int | None
+
+
+class StatsQuestion(CallFilters, total=False):
+    limit: int
+    wait_ns: int
+
+
+class SearchQuestion(StatsQuestion, total=False):
+    cursor: str | None
+
+
+class TraceQuestion(SpanFilters, total=False):
+    limit: int
+    cursor: str | None
 
 
 class RemoteReplay:
@@ -64,133 +85,17 @@ class RemoteReplay:
     def trace_json(self, trace_id: str) -> dict[str, Any]:
         return self._http.document(f"/api/v1/traces/{quote(trace_id, safe='')}")
 
-    def sessions(
-        self,
-        *,
-        user: str | None = None,
-        feature: str | None = None,
-        label: str | None = None,
-        service: str | None = None,
-        model: str | None = None,
-        state: str | None = None,
-        has_error: bool | None = None,
-        text: str | None = None,
-        since_unix_nano: int | None = None,
-        until_unix_nano: int | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
-        page: int | None = None,
-    ) -> dict[str, Any]:
-        parameters = {
-            "user": user,
-            "feature": feature,
-            "label": label,
-            "service": service,
-            "model": model,
-            "state": state,
-            "has_error": None if has_error is None else str(has_error).lower(),
-            "q": text,
-            "since": time_text(since_unix_nano),
-            "until": time_text(until_unix_nano),
-            "limit": limit,
-            "cursor": cursor,
-            "page": page,
-        }
-        return self._http.document("/api/v1/sessions", parameters)
+    def sessions(self, **asked: Unpack[SessionQuestion]) -> dict[str, Any]:
+        return self._http.document("/api/v1/sessions", written(asked, SESSIONS))
 
-    def stats(
-        self,
-        by: str = "model",
-        *,
-        session_id: str | None = None,
-        conversation_id: str | None = None,
-        user: str | None = None,
-        feature: str | None = None,
-        label: str | None = None,
-        service: str | None = None,
-        model: str | None = None,
-        since_unix_nano: int | None = None,
-        until_unix_nano: int | None = None,
-        limit: int | None = None,
-        wait_ns: int = 0,
-    ) -> dict[str, Any]:
-        parameters = {
-            "by": by,
-            "session": session_id,
-            "conversation": conversation_id,
-            "user": user,
-            "feature": feature,
-            "label": label,
-            "service": service,
-            "model": model,
-            "since": time_text(since_unix_nano),
-            "until": time_text(until_unix_nano),
-            "limit": limit,
-            "wait": duration_text(wait_ns),
-        }
-        return self._http.document("/api/v1/stats", parameters)
+    def stats(self, by: str = "model", **asked: Unpack[StatsQuestion]) -> dict[str, Any]:
+        return self._http.document("/api/v1/stats", written({"by": by, **asked}, STATS))
 
-    def search(
-        self,
-        text: str,
-        *,
-        session_id: str | None = None,
-        conversation_id: str | None = None,
-        user: str | None = None,
-        feature: str | None = None,
-        label: str | None = None,
-        service: str | None = None,
-        model: str | None = None,
-        since_unix_nano: int | None = None,
-        until_unix_nano: int | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
-        wait_ns: int = 0,
-    ) -> dict[str, Any]:
-        parameters = {
-            "q": text,
-            "session": session_id,
-            "conversation": conversation_id,
-            "user": user,
-            "feature": feature,
-            "label": label,
-            "service": service,
-            "model": model,
-            "since": time_text(since_unix_nano),
-            "until": time_text(until_unix_nano),
-            "limit": limit,
-            "cursor": cursor,
-            "wait": duration_text(wait_ns),
-        }
-        return self._http.document("/api/v1/search", parameters)
+    def search(self, text: str, **asked: Unpack[SearchQuestion]) -> dict[str, Any]:
+        return self._http.document("/api/v1/search", written({"text": text, **asked}, SEARCH))
 
-    def traces(
-        self,
-        *,
-        service: str | None = None,
-        operation: str | None = None,
-        attributes: Attributes = (),
-        status: str | None = None,
-        min_duration_ns: int | None = None,
-        max_duration_ns: int | None = None,
-        since_unix_nano: int | None = None,
-        until_unix_nano: int | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
-    ) -> dict[str, Any]:
-        parameters = {
-            "service": service and storable(service),
-            "operation": operation and storable(operation),
-            "attr": attribute_texts(attributes),
-            "status": status,
-            "min_duration": duration_text(min_duration_ns),
-            "max_duration": duration_text(max_duration_ns),
-            "since": time_text(since_unix_nano),
-            "until": time_text(until_unix_nano),
-            "limit": limit,
-            "cursor": cursor,
-        }
-        return self._http.document("/api/v1/traces", parameters)
+    def traces(self, **asked: Unpack[TraceQuestion]) -> dict[str, Any]:
+        return self._http.document("/api/v1/traces", written(asked, TRACES))
 
     def services(self) -> list[str]:
         found: list[str] = self._http.document("/api/v1/services")["services"]

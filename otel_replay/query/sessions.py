@@ -1,4 +1,4 @@
-"""Lists of sessions: filters and cursors in, the JSON of the interface out."""
+"""Lists of sessions: cursors in, the JSON of the interface out."""
 
 from __future__ import annotations
 
@@ -9,47 +9,10 @@ from typing import Any
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import MAX_UNIX_NANO
 from otel_replay.recording.untrusted import storable
-from otel_replay.store.base import COUNTED_SESSIONS, SessionFilter, SessionPage, SessionSummary
+from otel_replay.store.base import COUNTED_SESSIONS, SessionPage, SessionSummary
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
-
-STATES = ("active", "paused", "ended")
-
-
-def session_filter(
-    *,
-    user: str | None = None,
-    feature: str | None = None,
-    label: str | None = None,
-    service: str | None = None,
-    model: str | None = None,
-    state: str | None = None,
-    has_error: bool | None = None,
-    text: str | None = None,
-    since_unix_nano: int | None = None,
-    until_unix_nano: int | None = None,
-) -> SessionFilter:
-    """What to list; an empty text asks for nothing in particular, like None."""
-    if state and state not in STATES:
-        raise InvalidRequest(f"state {state[:40]!r} is not one", hint=f"ask for {', '.join(STATES)}")
-    return SessionFilter(
-        user=text_or_none(user),
-        feature=text_or_none(feature),
-        label=text_or_none(label),
-        since_unix_nano=in_range(since_unix_nano),
-        until_unix_nano=in_range(until_unix_nano),
-        service=text_or_none(service),
-        model=text_or_none(model),
-        state=state or None,
-        has_error=has_error,
-        text=text_or_none(text),
-    )
-
-
-def text_or_none(text: str | None) -> str | None:
-    """A text to look for, as far as one can be stored."""
-    return storable(text) if text else None
 
 
 def skipped(page: int | None, limit: int, cursor: str | None) -> int:
@@ -115,11 +78,6 @@ def decode_cursor(cursor: str | None) -> tuple[int, str] | None:
         case [int(start), str(session_id)] if abs(start) <= MAX_UNIX_NANO and storable(session_id) == session_id:
             return start, session_id
     raise InvalidRequest("the cursor is not one that was given out", hint="leave it out to start at the first page")
-
-
-def in_range(unix_nano: int | None) -> int | None:
-    """The nearest time that a 64-bit integer holds: a bound beyond all times bounds nothing, and is no error."""
-    return None if unix_nano is None else max(-MAX_UNIX_NANO, min(unix_nano, MAX_UNIX_NANO))
 
 
 def check_limit(limit: int) -> int:

@@ -1,40 +1,13 @@
-"""Statistics: filters in, the JSON of the interface out."""
+"""Statistics: the JSON of the interface out."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from otel_replay.model import Usage
-from otel_replay.query.sessions import in_range, text_or_none
-from otel_replay.store.base import InteractionFilter, Statistics, StatisticsTable
+from otel_replay.store.base import Statistics, StatisticsTable
 
 DEFAULT_GROUPS = 100
-
-
-def interaction_filter(
-    *,
-    session_id: str | None = None,
-    conversation_id: str | None = None,
-    user: str | None = None,
-    feature: str | None = None,
-    label: str | None = None,
-    service: str | None = None,
-    model: str | None = None,
-    since_unix_nano: int | None = None,
-    until_unix_nano: int | None = None,
-) -> InteractionFilter:
-    """What to look at; an empty text asks for nothing in particular, like None."""
-    return InteractionFilter(
-        session_id=text_or_none(session_id),
-        conversation_id=text_or_none(conversation_id),
-        user=text_or_none(user),
-        feature=text_or_none(feature),
-        label=text_or_none(label),
-        service=text_or_none(service),
-        model=text_or_none(model),
-        since_unix_nano=in_range(since_unix_nano),
-        until_unix_nano=in_range(until_unix_nano),
-    )
 
 
 def table_dict(by: str, table: StatisticsTable, waiting: int) -> dict[str, Any]:

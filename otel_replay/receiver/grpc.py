@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
 from otel_replay.access.guard import RPC_CALLER
+from otel_replay.access.scopes import INGEST
 from otel_replay.model import Signal
 from otel_replay.receiver.handler import Handler, Sender
 from otel_replay.receiver.in_flight import InFlight
@@ -51,7 +52,9 @@ class GrpcReceiver:
                 RPC_CALLER.get().charge(size)
                 result = call()
         except Exception as error:  # noqa: BLE001 - the one table answers for every error
-            self._measures.answered(GRPC, route, answer(error).grpc_code.name, size)
+            told = answer(error)
+            self._measures.answered(GRPC, route, told.grpc_code.name, size)
+            self._measures.refused(GRPC, INGEST.scope, told.http_status)
             abort(error, context)
         self._measures.answered(GRPC, route, "OK", size)
         return result

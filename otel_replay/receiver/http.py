@@ -1,4 +1,4 @@
-"""OTLP over HTTP, and uploads of recordings: protobuf and JSON in, answers in the request's own encoding.
+"""OTLP over HTTP, and uploads of recordings: the routes, protobuf and JSON in.
 
 Each route is a small ASGI application under uvicorn. Measured with nothing behind it, on one core: 60 us a request of
 10 spans and 0.20 ms one of 512, against 166 us and 0.42 ms through Starlette's router and layers, and 135 us and
@@ -13,11 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
-from google.protobuf.message import Message
-from google.rpc.code_pb2 import UNIMPLEMENTED
-from google.rpc.status_pb2 import Status
 from starlette.convertors import StringConvertor, register_url_convertor
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
@@ -30,25 +26,13 @@ from otel_replay.access.guard import Caller, Guard
 from otel_replay.access.scopes import INGEST
 from otel_replay.errors import Stopping
 from otel_replay.model import Signal
-from otel_replay.otlp import json as otlp_json
+from otel_replay.receiver.answers import AS_JSON, JSON, PATHS, PROTOBUF, encoded, kind_of, otlp_failure, problem
 from otel_replay.receiver.batching import BatchingHandler
 from otel_replay.receiver.bodies import check_json, decompress, media_type, read_body, unsupported_media_type
 from otel_replay.receiver.handler import Sender
 from otel_replay.receiver.in_flight import Hold, InFlight
 from otel_replay.receiver.measures import HTTP, Measures
 from otel_replay.receiver.recordings import upload_facts
-from otel_replay.receiver.status import answer, explain, note, retry_seconds, rpc_status
-
-PROTOBUF, JSON = "application/x-protobuf", "application/json"
-PATHS = {
-    "/v1/traces": Signal.TRACES,
-    "/v1/logs": Signal.LOGS,
-    "/v1/metrics": Signal.METRICS,
-    "/v1/rumotlp": Signal.TRACES,
-    "/v1/rumreplay": Signal.LOGS,
-}
-OTLP_PATHS = ("/v1/", "/v1development/")
-"""Before every path of OTLP, served or not: of profiles, ``/v1development/profiles``, 404 is all there is."""
 
 UPLOADS = ("/api/v1/sessions/", "/events")
 """What stands before and after the session id."""
@@ -89,6 +73,7 @@ class IngestRoute:
         except Exception as error:  # noqa: BLE001 - the one table answers for every error
             response = self.failed(request, error)
         self.receiver.measures.answered(HTTP, self.name, str(response.status_code), size)
+        self.receiver.measures.refused(HTTP, INGEST.scope, response.status_code)
         await response(scope, receive, send)
 
     def check(self, request: Request) -> None:
@@ -124,29 +109,27 @@ class _Export(IngestRoute):
         self._signal = signal
 
     def check(self, request: Request) -> None:
-        if media_type(request) not in (PROTOBUF, *_AS_JSON):
+        if media_type(request) not in (PROTOBUF, *AS_JSON):
             raise unsupported_media_type(media_type(request), f"{PROTOBUF} or {JSON}")
 
     async def respond(self, request: Request, body: bytes, hold: Hold) -> Response:
         """A request that is taken together with others needs no thread of its own, which costs 40 us."""
         soon = None
-        if "content-encoding" not in request.headers and _kind(request) == PROTOBUF:
+        if "content-encoding" not in request.headers and kind_of(request) == PROTOBUF:
             soon = self.receiver.handler.export_soon(self._signal, body, sender(request))
         if soon is None:
             return await super().respond(request, body, hold)
         stored = await asyncio.wrap_future(soon)
-        return _encoded(stored, PROTOBUF)
+        return encoded(stored, PROTOBUF)
 
     def work(self, request: Request, body: bytes) -> Response:
-        if _kind(request) == PROTOBUF:
-            return _encoded(self.receiver.handler.export(self._signal, body, sender(request)), PROTOBUF)
+        if kind_of(request) == PROTOBUF:
+            return encoded(self.receiver.handler.export(self._signal, body, sender(request)), PROTOBUF)
         check_json(body)
-        return _encoded(self.receiver.handler.export_json(self._signal, body, sender(request)), JSON)
+        return encoded(self.receiver.handler.export_json(self._signal, body, sender(request)), JSON)
 
     def failed(self, request: Request, error: Exception) -> Response:
-        """``google.rpc.Status`` in the request's encoding (OTLP/HTTP, "Failures")."""
-        note(error)
-        return _encoded(rpc_status(error), _kind(request), answer(error).http_status, _headers(error))
+        return otlp_failure(request, error)
 
 
 class _Upload(IngestRoute):
@@ -252,61 +235,3 @@ def caller_of(scope: Scope) -> Caller:
 def sender(request: Request) -> Sender:
     caller = caller_of(request.scope)
     return Sender(caller.project, caller.source, caller.key_id)
-
-
-_AS_JSON = (JSON, "text/plain")
-"""Beacons of browsers can only send text/plain."""
-
-
-def _kind(request: Request) -> str:
-    return JSON if media_type(request) in _AS_JSON else PROTOBUF
-
-
-def _encoded(message: Message, kind: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    body = json.dumps(otlp_json.encode(message)).encode() if kind == JSON else message.SerializeToString()
-    # The bare type: the Collector compares it as a string.
-    return Response(body, status, {"content-type": kind, **(headers or {})})
-
-
-def problem(error: Exception) -> Response:
-    """``application/problem+json`` (RFC 9457)."""
-    note(error)
-    told = answer(error)
-    document = {"type": "about:blank", "title": _TITLES[told.http_status], "status": told.http_status}
-    return Response(
-        json.dumps(document | {"detail": explain(error)}),
-        told.http_status,
-        {"content-type": "application/problem+json", **_headers(error)},
-    )
-
-
-async def refused(request: Request, error: Exception) -> Response:
-    """The router's own answers, unknown addresses and methods: in OTLP's words where OTLP asks, else as a problem."""
-    assert isinstance(error, HTTPException)
-    if request.scope["path"].startswith(OTLP_PATHS):
-        status = Status(code=UNIMPLEMENTED, message=f"{error.detail}: {', '.join(PATHS)} take POST, and nothing else")
-        kind = _kind(request) if media_type(request) else JSON  # what a person opens in a browser
-        return _encoded(status, kind, error.status_code, dict(error.headers or {}))
-    document = {"type": "about:blank", "title": error.detail, "status": error.status_code}
-    headers = {"content-type": "application/problem+json", **(error.headers or {})}
-    return Response(json.dumps(document), error.status_code, headers)
-
-
-_TITLES = {
-    400: "Bad request",
-    401: "A key is needed",
-    403: "Forbidden",
-    404: "Not found",
-    413: "Too large",
-    415: "Unsupported media type",
-    429: "Too many requests",
-    503: "Unavailable, try again",
-}
-
-
-def _headers(error: Exception) -> dict[str, str]:
-    """What an answer says to programs: when to come back, or how to say who they are."""
-    told = answer(error)
-    if told.http_status == 401:
-        return {"www-authenticate": "Bearer"}
-    return {"retry-after": str(retry_seconds(error))} if told.retryable else {}

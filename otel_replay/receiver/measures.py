@@ -1,4 +1,4 @@
-"""What a server counts of its ingest, for ``/metrics``: once for each request, never for each span."""
+"""What a server counts, for ``/metrics``: once for each request, never for each span."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from otel_replay.receiver.handler import Commits
 from otel_replay.store.base import Receipt, Write
 
 GRPC, HTTP = "grpc", "http"
+_REFUSALS = {401: "unauthenticated", 403: "forbidden", 429: "rate_limited"}
 _KINDS = {Signal.TRACES: "spans", Signal.LOGS: "log_records", Signal.METRICS: "metrics"}
 
 
@@ -27,7 +28,7 @@ class Measures:
         self._chunks = stored.labels("chunks")
         rejected = self._counter("rejected_records", "Records kept aside with a reason.", "kind")
         self._rejected = {signal: rejected.labels(kind) for signal, kind in _KINDS.items()}
-
+        self._refused = self._counter("refused_requests", "Requests not let in.", "transport", "scope", "reason")
         self._redacted = self._counter("redacted_values", "Values taken out of what arrived.", "rule")
 
     def redacted(self, rule: str, values: int) -> None:
@@ -43,6 +44,13 @@ class Measures:
         """One request came to its end; ``code`` is an HTTP status or the name of a gRPC one."""
         self._requests.labels(transport, route, code).inc()
         self._received[transport].inc(size)
+
+    def refused(self, transport: str, scope: str | None, http_status: int) -> None:
+        """One request was answered with this status; gRPC's as the one table of errors says. Counted if that means
+        that the sender was not let in. ``scope`` is what the request took; None: what anybody may ask for."""
+        reason = _REFUSALS.get(http_status)
+        if reason:
+            self._refused.labels(transport, scope or "none", reason).inc()
 
     def committed(self, write: Write) -> None:
         """A write is on disk."""

@@ -21,7 +21,8 @@ from otel_replay.access.scopes import Kind
 from otel_replay.errors import InvalidRequest, NotFound, ReplayError, RequestTooLarge
 from otel_replay.query import LocalReplay
 from otel_replay.query.local import check_trace_id
-from otel_replay.receiver.http import CALLER, caller_of, problem
+from otel_replay.receiver.answers import problem
+from otel_replay.receiver.http import CALLER, caller_of
 from otel_replay.web.page import PAGE_HEADERS
 
 MAX_BODY_BYTES = 64 * 1024

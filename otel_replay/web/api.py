@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
@@ -11,13 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from otel_replay.errors import InvalidRequest
 from otel_replay.query import LocalReplay
+from otel_replay.query.parameters import SEARCH, SESSIONS, STATS, TRACES, read_parameters, refuse_unknown, whole
 from otel_replay.query.recordings import MAX_PAGE_BYTES
-from otel_replay.query.sessions import DEFAULT_LIMIT
-from otel_replay.query.statistics import DEFAULT_GROUPS
 from otel_replay.query.times import parse_duration, parse_time
-from otel_replay.receiver.http import PROTOBUF, caller_of, problem
+from otel_replay.receiver.answers import PROTOBUF, problem
+from otel_replay.receiver.http import caller_of
 from otel_replay.timeline import Timeline, page
 from otel_replay.timeline.paging import DEFAULT_LIMIT as DEFAULT_ENTRIES
 
@@ -59,91 +58,26 @@ class Api:
         return answer
 
     def _sessions(self, request: Request) -> Response:
-        given = request.query_params
-        known = "user feature label service model state has_error q since until limit cursor page"
-        _refuse_unknown(given, known)
-        found = self._of(request).sessions(
-            user=given.get("user"),
-            feature=given.get("feature"),
-            label=given.get("label"),
-            service=given.get("service"),
-            model=given.get("model"),
-            state=given.get("state"),
-            has_error=_boolean("has_error", given.get("has_error")),
-            text=given.get("q"),
-            since_unix_nano=self._time(given.get("since")),
-            until_unix_nano=self._time(given.get("until")),
-            limit=_whole("limit", given.get("limit"), DEFAULT_LIMIT),
-            cursor=given.get("cursor"),
-            page=_whole("page", given["page"], 1) if "page" in given else None,
-        )
-        return _json(found)
+        return _json(self._of(request).sessions(**self._asked(request, SESSIONS)))
 
     def _stats(self, request: Request) -> Response:
-        given = request.query_params
-        known = "by session conversation user feature label service model since until limit wait"
-        _refuse_unknown(given, known)
-        found = self._of(request).stats(
-            given.get("by", "model"),
-            session_id=given.get("session"),
-            conversation_id=given.get("conversation"),
-            user=given.get("user"),
-            feature=given.get("feature"),
-            label=given.get("label"),
-            service=given.get("service"),
-            model=given.get("model"),
-            since_unix_nano=self._time(given.get("since")),
-            until_unix_nano=self._time(given.get("until")),
-            limit=_whole("limit", given.get("limit"), DEFAULT_GROUPS),
-            wait_ns=_duration(given.get("wait")) or 0,
-        )
-        return _json(found)
+        return _json(self._of(request).stats(**self._asked(request, STATS)))
 
     def _search(self, request: Request) -> Response:
-        given = request.query_params
-        known = "q session conversation user feature label service model since until limit cursor wait"
-        _refuse_unknown(given, known)
-        found = self._of(request).search(
-            given.get("q", ""),
-            session_id=given.get("session"),
-            conversation_id=given.get("conversation"),
-            user=given.get("user"),
-            feature=given.get("feature"),
-            label=given.get("label"),
-            service=given.get("service"),
-            model=given.get("model"),
-            since_unix_nano=self._time(given.get("since")),
-            until_unix_nano=self._time(given.get("until")),
-            limit=_whole("limit", given.get("limit"), DEFAULT_LIMIT),
-            cursor=given.get("cursor"),
-            wait_ns=_duration(given.get("wait")) or 0,
-        )
-        return _json(found)
+        return _json(self._of(request).search(**{"text": "", **self._asked(request, SEARCH)}))
 
     def _traces(self, request: Request) -> Response:
-        given = request.query_params
-        known = "service operation attr status min_duration max_duration since until limit cursor"
-        _refuse_unknown(given, known)
-        found = self._of(request).traces(
-            service=given.get("service"),
-            operation=given.get("operation"),
-            attributes=given.getlist("attr"),
-            status=given.get("status"),
-            min_duration_ns=_duration(given.get("min_duration")),
-            max_duration_ns=_duration(given.get("max_duration")),
-            since_unix_nano=self._time(given.get("since")),
-            until_unix_nano=self._time(given.get("until")),
-            limit=_whole("limit", given.get("limit"), DEFAULT_LIMIT),
-            cursor=given.get("cursor"),
-        )
-        return _json(found)
+        return _json(self._of(request).traces(**self._asked(request, TRACES)))
+
+    def _asked(self, request: Request, names: str) -> dict[str, Any]:
+        return read_parameters(request.query_params, names, self._now())
 
     def _services(self, request: Request) -> Response:
-        _refuse_unknown(request.query_params, "")
+        refuse_unknown(request.query_params, "")
         return _json({"services": self._of(request).services()})
 
     def _operations(self, request: Request) -> Response:
-        _refuse_unknown(request.query_params, "")
+        refuse_unknown(request.query_params, "")
         return _json({"operations": self._of(request).operations(request.path_params["id"])})
 
     def _trace_timeline(self, request: Request) -> Response:
@@ -164,13 +98,13 @@ class Api:
 
     def _recording(self, request: Request) -> Response:
         given = request.query_params
-        _refuse_unknown(given, "stream from to max_bytes cursor")
+        refuse_unknown(given, "stream from to max_bytes cursor")
         found = self._of(request).recordings.page(
             request.path_params["id"],
             stream=given.get("stream"),
             from_unix_nano=self._time(given.get("from")),
             to_unix_nano=self._time(given.get("to")),
-            max_bytes=min(_whole("max_bytes", given.get("max_bytes"), MAX_PAGE_BYTES), MAX_PAGE_BYTES),
+            max_bytes=min(_whole(given, "max_bytes", MAX_PAGE_BYTES), MAX_PAGE_BYTES),
             cursor=given.get("cursor"),
         )
         return _json(found.to_dict())
@@ -185,7 +119,7 @@ class Api:
 
 def _timeline_page(timeline: Timeline, request: Request) -> Response:
     given = request.query_params
-    _refuse_unknown(given, "kinds around window limit cursor")
+    refuse_unknown(given, "kinds around window limit cursor")
     trace_id, _, span_id = given.get("around", "").partition(":")
     return _json(
         page(
@@ -193,35 +127,14 @@ def _timeline_page(timeline: Timeline, request: Request) -> Response:
             kinds=given["kinds"].split(",") if given.get("kinds") else None,
             around=(trace_id.lower(), span_id.lower()) if trace_id else None,
             window_ns=parse_duration(given["window"]) if "window" in given else None,
-            limit=min(_whole("limit", given.get("limit"), DEFAULT_ENTRIES), DEFAULT_ENTRIES),
+            limit=min(_whole(given, "limit", DEFAULT_ENTRIES), DEFAULT_ENTRIES),
             cursor=given.get("cursor"),
         )
     )
 
 
-def _refuse_unknown(given: Any, known: str) -> None:
-    """A misspelt filter must not look like one that matched everything."""
-    unknown = sorted(set(given) - set(known.split()))
-    if unknown:
-        raise InvalidRequest(f"unknown parameter {unknown[0][:40]!r}", hint=f"this route takes: {known or 'none'}")
-
-
-def _duration(text: str | None) -> int | None:
-    return None if text is None else parse_duration(text)
-
-
-def _boolean(name: str, text: str | None) -> bool | None:
-    if text not in (None, "true", "false"):
-        raise InvalidRequest(f"{name} {text[:40]!r} is neither true nor false")
-    return None if text is None else text == "true"
-
-
-def _whole(name: str, text: str | None, default: int) -> int:
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise InvalidRequest(f"{name} {text[:40]!r} is not a whole number")
-    return int(text)
+def _whole(given: Mapping[str, str], name: str, default: int) -> int:
+    return whole(name, given[name]) if name in given else default
 
 
 def _json(document: Any) -> Response:

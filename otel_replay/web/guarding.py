@@ -21,11 +21,17 @@ from otel_replay.access.guard import KEYLESS, NOBODY, RPC_CALLER, Caller, Guard
 from otel_replay.access.scopes import ROUTES, RPCS, Rule
 from otel_replay.errors import Forbidden
 from otel_replay.model import DEFAULT_PROJECT
+from otel_replay.receiver.answers import problem, refused
 from otel_replay.receiver.grpc import abort
-from otel_replay.receiver.http import CALLER, problem, refused
+from otel_replay.receiver.http import CALLER
+from otel_replay.receiver.measures import GRPC, HTTP
+from otel_replay.receiver.status import answer
 
 Note = Callable[[int, int, str, str, str, str], None]
 """Of the audit trail: project, key id, what was done, to what kind of thing, its id, outcome."""
+
+CountRefusal = Callable[[str, str | None, int], None]
+"""Counts an answer that lets nobody in: transport, scope, HTTP status."""
 
 _HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 _DATA_HEADERS = (
@@ -44,11 +50,11 @@ def rules_of(route: BaseRoute) -> dict[str, Rule]:
     return {method: ROUTES[f"{method} {route.path}"] for method in methods - {"HEAD", "OPTIONS"}}
 
 
-def guarded(routes: Iterable[BaseRoute], guard: Guard, note: Note) -> list[BaseRoute]:
-    """The routes, each behind the guard, and what is done there noted."""
+def guarded(routes: Iterable[BaseRoute], guard: Guard, note: Note, count_refusal: CountRefusal) -> list[BaseRoute]:
+    """The routes, each behind the guard, what is done there noted, and who is not let in counted."""
 
     def behind(route: Any) -> BaseRoute:
-        route.app = _Guarded(route, guard, note)
+        route.app = _Guarded(route, guard, note, count_refusal)
         return route  # type: ignore[no-any-return]
 
     return [behind(route) for route in routes]
@@ -62,10 +68,11 @@ def everywhere(routes: Iterable[BaseRoute]) -> list[BaseRoute]:
 class _Guarded:
     """One route's application; it finds its caller in the scope."""
 
-    def __init__(self, route: Any, guard: Guard, note: Note) -> None:
+    def __init__(self, route: Any, guard: Guard, note: Note, count_refusal: CountRefusal) -> None:
         self._app: ASGIApp = route.app
         self._guard = guard
         self._note = note
+        self._count_refusal = count_refusal
         self._rules = rules_of(route)
         self._kind = _kind_of(route.path)
 
@@ -75,37 +82,41 @@ class _Guarded:
         if rule is None:
             await (await refused(Request(scope), HTTPException(405)))(scope, receive, send)
             return
-        answer = _Answer(send, _HEADERS if rule.scope is None else _DATA_HEADERS)
+        sent = _Answer(send, _HEADERS if rule.scope is None else _DATA_HEADERS)
         named = str(scope["path_params"].get("id", ""))
         try:
             scope[CALLER] = self._guard.http(HttpFacts(scope), rule, named)
         except Exception as error:  # noqa: BLE001 - the one table answers for every error
-            await problem(error)(scope, receive, answer)
+            await problem(error)(scope, receive, sent)
         else:
-            await self._app(scope, receive, answer)
+            await self._app(scope, receive, sent)
+        self._count_refusal(HTTP, rule.scope, sent.status)
         if rule.audited:
             # A login is noted as what it led to: the route puts that in place of nobody.
             kind = self._kind.removesuffix("s") if named else self._kind
-            _note(self._note, scope.get(CALLER, NOBODY), rule, kind, named, answer.outcome)
+            _note(self._note, scope.get(CALLER, NOBODY), rule, kind, named, _outcome(sent.status))
 
 
 class _Answer:
-    """Adds headers to an answer, where the route has not set them itself, and knows how it ended."""
+    """Adds headers to an answer, where the route has not set them itself, and knows its status."""
 
     def __init__(self, send: Send, headers: tuple[tuple[bytes, bytes], ...]) -> None:
         self._send = send
         self._headers = headers
-        self.outcome = "no answer"
+        self.status = 0
+        """0: none yet."""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             given = {name.lower() for name, _ in message["headers"]}
             message["headers"] = [*message["headers"], *(one for one in self._headers if one[0] not in given)]
-            self.outcome = _outcome(message["status"])
+            self.status = message["status"]
         await self._send(message)
 
 
 def _outcome(status: int) -> str:
+    if not status:
+        return "no answer"
     return "ok" if status < 400 else "refused" if status in (401, 403) else f"failed with {status}"
 
 
@@ -123,9 +134,10 @@ def _note(note: Note, caller: Caller, rule: Rule, kind: str, named: str, outcome
 class GuardingInterceptor(grpc.ServerInterceptor):
     """Lets RPCs in by the table; one that is not in the table is let in by nobody."""
 
-    def __init__(self, guard: Guard, note: Note) -> None:
+    def __init__(self, guard: Guard, note: Note, count_refusal: CountRefusal) -> None:
         self._guard = guard
         self._note = note
+        self._count_refusal = count_refusal
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         handler = continuation(details)
@@ -139,6 +151,7 @@ class GuardingInterceptor(grpc.ServerInterceptor):
         except Exception as error:  # noqa: BLE001 - the one table answers for every error
             if rule is not None and rule.audited:
                 _note(self._note, NOBODY, rule, "", "", "refused")
+            self._count_refusal(GRPC, rule and rule.scope, answer(error).http_status)
             return _refusing(error)
         if rule.audited:
             return _on_behalf(handler, caller, functools.partial(self._note_request, caller, rule))

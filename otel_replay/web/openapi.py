@@ -16,13 +16,12 @@ from starlette.routing import Route
 
 from otel_replay import __version__
 from otel_replay.access.scopes import ROUTES, Rule, Scope
+from otel_replay.query.parameters import SEARCH, SESSIONS, STATS, TRACES
 from otel_replay.receiver.bodies import ENCODINGS
 from otel_replay.web import schemas
 from otel_replay.web.schemas import PARAMETERS, Schema, array, obj
 
 JSON, PROTOBUF, PROBLEM, HTML = "application/json", "application/x-protobuf", "application/problem+json", "text/html"
-
-_CALLS = "session conversation user feature label service model since until"
 
 
 class _Operation(NamedTuple):
@@ -52,7 +51,7 @@ OPERATIONS: dict[str, _Operation] = {
     "GET /api/v1/sessions": _Operation(
         "Sessions, newest first.",
         obj(sessions=array(schemas.SESSION), total=schemas.COUNT, total_at_least=schemas.BOOLEAN, **schemas.NEXT),
-        "user feature label service model state has_error q since until limit cursor page",
+        SESSIONS,
     ),
     "GET /api/v1/sessions/{id:any}/timeline": _Operation(
         "A session in order.", schemas.TIMELINE, "kinds around window limit cursor"
@@ -71,7 +70,7 @@ OPERATIONS: dict[str, _Operation] = {
     "GET /api/v1/traces": _Operation(
         "Traces, newest first, over every span.",
         obj(traces=array(schemas.TRACE), **schemas.NEXT),
-        "service operation attr status min_duration max_duration since until limit cursor",
+        TRACES,
     ),
     "GET /api/v1/traces/{id}": _Operation("OTLP's TracesData, every field as received.", schemas.ANY_OBJECT),
     "GET /api/v1/services": _Operation("Services by name.", obj(services=array(schemas.ANY))),
@@ -81,9 +80,9 @@ OPERATIONS: dict[str, _Operation] = {
     "GET /api/v1/search": _Operation(
         "Words in what was said.",
         obj(hits=array(schemas.HIT), waiting=schemas.ANY, **schemas.NEXT),
-        f"q! {_CALLS} limit cursor wait",
+        SEARCH.replace("q ", "q! "),
     ),
-    "GET /api/v1/stats": _Operation("Calls, tokens, cost, latency.", schemas.STATISTICS, f"by {_CALLS} limit wait"),
+    "GET /api/v1/stats": _Operation("Calls, tokens, cost, latency.", schemas.STATISTICS, STATS),
     "POST /api/v1/sessions/{id:any}/share": _Operation("A link to a session.", schemas.SHARE, body=schemas.SHARING),
     "POST /api/v1/traces/{id}/share": _Operation("A link to a trace.", schemas.SHARE, body=schemas.SHARING),
     "GET /api/v1/shares": _Operation("Links that hold.", obj(shares=array(schemas.SHARE))),
@@ -99,12 +98,8 @@ OPERATIONS: dict[str, _Operation] = {
     "POST /api/v1/erase": _Operation(
         "Erases a session, a trace, a user, or what a key wrote.", schemas.ERASED, body=schemas.ERASING
     ),
-    "POST /api/v1/prune": _Operation("Forgets what is too old or too much.", schemas.PRUNED, body=schemas.NO_FIELDS),
-    "GET /api/v1/audit": _Operation(
-        "Who did what, newest first.",
-        obj(entries=array(schemas.ANY_OBJECT), next_before=schemas.OPTIONAL_TEXT),
-        "kind id limit before",
-    ),
+    "POST /api/v1/prune": _Operation("Forgets what is too old or too much.", schemas.PRUNED, body=schemas.PRUNING),
+    "GET /api/v1/audit": _Operation("Who did what, newest first.", schemas.AUDIT, "kind id limit before project"),
     "POST /api/v1/links": _Operation(
         "An address that logs in once.",
         obj(path=schemas.TEXT, expires_unix_nano=schemas.NANOS),

@@ -13,8 +13,6 @@ from otel_replay.web.access import answering
 
 
 class PrivacyRoutes:
-    """Every call is about the project of who calls."""
-
     def __init__(self, desk: PrivacyDesk) -> None:
         self._desk = desk
 
@@ -35,12 +33,10 @@ class PrivacyRoutes:
         return self._erase(request, {"kind": "trace", "id": request.path_params["id"]})
 
     def _erase(self, request: Request, given: dict[str, Any]) -> dict[str, Any]:
-        caller = caller_of(request.scope)
-        return self._desk.erase(caller.project, caller.key_id, given)
+        return self._desk.erase(caller_of(request.scope), given)
 
-    def _prune(self, request: Request, _given: dict[str, Any]) -> dict[str, Any]:
-        caller = caller_of(request.scope)
-        return self._desk.prune(caller.project, caller.key_id)
+    def _prune(self, request: Request, given: dict[str, Any]) -> dict[str, Any]:
+        return self._desk.prune(caller_of(request.scope), given)
 
     def _audit(self, request: Request, _given: dict[str, Any]) -> dict[str, Any]:
-        return self._desk.audit(caller_of(request.scope).project, request.query_params)
+        return self._desk.audit(caller_of(request.scope), request.query_params)

@@ -12,7 +12,6 @@ import grpc
 from otel_replay._pb.v1 import replay_pb2, replay_pb2_grpc
 from otel_replay.access.guard import RPC_CALLER
 from otel_replay.query import LocalReplay
-from otel_replay.query.sessions import DEFAULT_LIMIT
 from otel_replay.receiver.grpc import abort, guarded
 from otel_replay.receiver.recordings import UploadRpcs
 
@@ -51,15 +50,9 @@ class ReplayService(replay_pb2_grpc.ReplayServiceServicer):
 
     def ListSessions(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         def answer() -> Any:
-            found = _of_caller(self._replay).sessions(
-                user=request.user or None,
-                feature=request.feature or None,
-                label=request.label or None,
-                since_unix_nano=request.since_unix_nano or None,
-                until_unix_nano=request.until_unix_nano or None,
-                limit=request.limit or DEFAULT_LIMIT,
-                cursor=request.cursor or None,
-            )
+            # The fields have the names of the keywords; those that are empty are not listed.
+            asked = {field.name: value for field, value in request.ListFields()}
+            found = _of_caller(self._replay).sessions(**asked)
             return replay_pb2.ListSessionsResponse(sessions_json=json.dumps(found))
 
         return guarded(answer, context)

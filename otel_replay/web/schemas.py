@@ -5,10 +5,14 @@ Within a version fields are only added, so no object here is closed but those th
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_type_hints
 
 from otel_replay.access.scopes import Scope
-from otel_replay.query.sessions import MAX_LIMIT, STATES
+from otel_replay.query.filters import STATES
+from otel_replay.query.sessions import MAX_LIMIT
+from otel_replay.store.sqlite.audit import AuditEntry
+from otel_replay.store.sqlite.erasure import SUBJECTS, Erased
+from otel_replay.store.sqlite.retention import Pruned
 from otel_replay.timeline.entry import KINDS
 
 Schema = dict[str, Any]
@@ -31,6 +35,15 @@ def obj(**properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+def record(kind: type, **otherwise: Schema) -> Schema:
+    """An object with the fields of a dataclass or named tuple; ``otherwise`` are those that JSON tells otherwise."""
+    told = {name: _PLAIN[hint] for name, hint in get_type_hints(kind).items() if name not in otherwise}
+    return obj(**told, **otherwise)
+
+
+_PLAIN = {int: COUNT, bool: BOOLEAN, str: TEXT}
+
+
 def fields(**properties: Schema) -> Schema:
     """An object with none but these fields, each of which may be missing."""
     return {"type": "object", "properties": properties, "additionalProperties": False}
@@ -41,9 +54,15 @@ def array(items: Schema) -> Schema:
 
 
 NO_FIELDS = fields()
-ERASED = obj(records=COUNT, chunks=COUNT, sessions=COUNT, contents=COUNT, scrubbed=BOOLEAN)
-ERASING = fields(kind=TEXT, id=TEXT, vacuum={"type": ["boolean", "null"]})
-PRUNED = obj(blocks=COUNT, sessions=COUNT, chunks=COUNT, rows=COUNT)
+ERASED = record(Erased)
+ERASING = {
+    **fields(kind={"enum": [*SUBJECTS]}, id=TEXT, vacuum={"type": ["boolean", "null"]}, project=OPTIONAL_TEXT),
+    "required": ["kind", "id"],
+}
+PRUNED = record(Pruned)
+PRUNING = fields(project=OPTIONAL_TEXT, all_projects=BOOLEAN)
+KEY_ID = {"type": "string", "pattern": "^[0-9a-f]{8,}$"}
+AUDIT = obj(entries=array(record(AuditEntry, id=TEXT, time_unix_nano=NANOS, key_id=KEY_ID)), next_before=OPTIONAL_TEXT)
 STATE = obj(status=TEXT)
 PROBLEM = obj(type=TEXT, title=TEXT, status=COUNT)
 RPC_STATUS = {"type": "object", "properties": {"code": COUNT, "message": TEXT, "details": array(ANY_OBJECT)}}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from otel_replay._pb.v1.replay_pb2 import ListSessionsRequest, UploadChunkRequest
 from otel_replay.model import Signal
-from tests.outside.outside import JSON, PROBLEM, Outside, eventually, refusal, running
+from tests.outside.access import ask, bearer, make_key
+from tests.outside.outside import JSON, METHODS, PROBLEM, Outside, eventually, refusal, running
 from tests.outside.telemetry import page, span, traces
 
 PROTOBUF = "application/x-protobuf"
@@ -145,3 +149,44 @@ def test_who_may_send(receiver: Outside, headers: dict[str, str], status: int, p
 def test_what_is_not_ingest_goes_the_long_way(receiver: Outside, method: str, path: str, status: int) -> None:
     answer: Any = receiver.http.request(method, receiver.url + path, timeout=20)
     assert (answer.status_code, answer.headers["content-type"]) == (status, PROBLEM)
+
+
+def refusals(receiver: Outside, admin: str) -> dict[tuple[str, str, str], float]:
+    """Requests not let in, by transport, scope and reason."""
+    text = ask(receiver, "GET", "/metrics", admin).text
+    samples = (one for family in text_string_to_metric_families(text) for one in family.samples)
+    return {
+        (one.labels["transport"], one.labels["scope"], one.labels["reason"]): one.value
+        for one in samples
+        if one.name == "otel_replay_refused_requests_total"
+    }
+
+
+def test_who_is_not_let_in_is_counted_by_transport_scope_and_reason(tmp_path: Path) -> None:
+    with running(tmp_path / "replay.db") as outside:
+        export: Any = outside.channel.unary_unary(METHODS[Signal.TRACES])
+        admin, slow = make_key(outside, "admin"), make_key(outside, "ingest", bytes_per_second=1)
+        for key in (None, admin, slow, slow):
+            ask(outside, "POST", "/v1/traces", key, data=bytes(2), headers={"content-type": PROTOBUF})
+            with contextlib.suppress(grpc.RpcError):
+                export(b"", metadata=[*bearer(key).items()], timeout=20)
+        for key, status in ((None, 401), (admin, 403), ("no key of ours", 401)):
+            assert ask(outside, "GET", "/api/v1/sessions", key).status_code == status
+        assert ask(outside, "POST", "/api/v1/login", json={"key": "orpl_0_guessed"}).status_code == 401
+        refusal(lambda: outside.replay_service.ListSessions(ListSessionsRequest()))
+        chunks = [UploadChunkRequest(session_id="s1", events_json=json.dumps(page()).encode())] * 2
+        metadata = [*bearer(make_key(outside, "ingest", bytes_per_second=1)).items()]
+        refusal(lambda: outside.replay_service.UploadChunks(iter(chunks), metadata=metadata, timeout=20))
+        counted = refusals(outside, admin)
+    assert counted == {
+        ("http", "ingest", "rate_limited"): 1,
+        ("grpc", "ingest", "rate_limited"): 3,
+        ("http", "ingest", "unauthenticated"): 1,
+        ("http", "ingest", "forbidden"): 1,
+        ("grpc", "ingest", "unauthenticated"): 1,
+        ("grpc", "ingest", "forbidden"): 1,
+        ("http", "read", "unauthenticated"): 2,
+        ("http", "read", "forbidden"): 1,
+        ("http", "none", "unauthenticated"): 1,
+        ("grpc", "read", "unauthenticated"): 1,
+    }

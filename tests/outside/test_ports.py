@@ -98,7 +98,10 @@ def test_tls_on_both_ports(tmp_path: Path, certificates: Certificates) -> None:
         assert len(otel_replay.open(receiver.url, ca=trusted).traces()["traces"]) == 1
         with pytest.raises(RetryableError):
             otel_replay.open(receiver.url).traces()
-        told = command("keys", "create", "k", "--scope", "read", "--url", receiver.url, "--tls-ca", trusted)
+        at = ("--url", receiver.url, "--tls-ca", trusted)
+        for words in (("erase", "--user", "nobody"), ("audit",), ("sessions",)):
+            assert command(*words, *at).exit_code == 0, words
+        told = command("keys", "create", "k", "--scope", "read", *at)
         assert told.stdout.startswith("orpl_"), told.output
         answer = ask(receiver, "POST", "/api/v1/login", verify=trusted, json={"key": told.stdout.strip()})
         assert "secure" in answer.headers["set-cookie"].lower()

@@ -11,6 +11,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 import otel_replay
+from otel_replay._pb.v1.replay_pb2 import ListSessionsRequest
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import Signal
 from tests.outside.outside import PROBLEM, Outside, answered, command
@@ -73,6 +74,11 @@ def ways(receiver: Outside, question: str) -> dict[str, Ask]:
 
         return ask
 
+    def grpc(**filters: Any) -> Document:
+        answer = receiver.replay_service.ListSessions(ListSessionsRequest(**_named(filters)))
+        found: Document = json.loads(answer.sessions_json)
+        return found
+
     def cli(ask: Callable[..., Any]) -> Ask:
         def run(**filters: Any) -> Document:
             options: list[str] = []
@@ -80,7 +86,7 @@ def ways(receiver: Outside, question: str) -> dict[str, Ask]:
                 if isinstance(value, bool):
                     options.append("--has-error" if value else "--has-error=false")
                 else:
-                    options += [f"--{name}", str(value)]
+                    options += [f"--{'text' if name == 'q' else name}", str(value)]
             return answered(ask(question, "--format", "json", *options))  # type: ignore[no-any-return]
 
         return run
@@ -94,6 +100,7 @@ def ways(receiver: Outside, question: str) -> dict[str, Ask]:
         "url": python(receiver.url),
         "cli on the file": cli(receiver.command),
         "cli on the url": cli(with_url),
+        **({"grpc": grpc} if question == "sessions" else {}),
     }
 
 
@@ -201,6 +208,7 @@ def test_texts_of_any_kind_only_find_nothing(receiver: Outside, calls: None) -> 
         ({"has_error": False}, ["visit 0"]),
         ({"state": "active", "service": "shop"}, ["visit 1", "visit 0"]),
         ({"state": "ended"}, []),
+        ({"q": "nobody said so"}, []),
         ({"limit": 1, "page": 2}, ["visit 0"]),
         ({"limit": 1, "page": 3}, []),
     ],

@@ -51,7 +51,7 @@ class GetTimelineResponse(_message.Message):
     def __init__(self, timeline_json: _Optional[str] = ...) -> None: ...
 
 class ListSessionsRequest(_message.Message):
-    __slots__ = ("user", "feature", "label", "since_unix_nano", "until_unix_nano", "limit", "cursor")
+    __slots__ = ("user", "feature", "label", "since_unix_nano", "until_unix_nano", "limit", "cursor", "service", "model", "state", "has_error", "text", "page")
     USER_FIELD_NUMBER: _ClassVar[int]
     FEATURE_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,12 @@ class ListSessionsRequest(_message.Message):
     UNTIL_UNIX_NANO_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    HAS_ERROR_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
     user: str
     feature: str
     label: str
@@ -66,7 +72,13 @@ class ListSessionsRequest(_message.Message):
     until_unix_nano: int
     limit: int
     cursor: str
-    def __init__(self, user: _Optional[str] = ..., feature: _Optional[str] = ..., label: _Optional[str] = ..., since_unix_nano: _Optional[int] = ..., until_unix_nano: _Optional[int] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
+    service: str
+    model: str
+    state: str
+    has_error: bool
+    text: str
+    page: int
+    def __init__(self, user: _Optional[str] = ..., feature: _Optional[str] = ..., label: _Optional[str] = ..., since_unix_nano: _Optional[int] = ..., until_unix_nano: _Optional[int] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ..., service: _Optional[str] = ..., model: _Optional[str] = ..., state: _Optional[str] = ..., has_error: bool = ..., text: _Optional[str] = ..., page: _Optional[int] = ...) -> None: ...
 
 class ListSessionsResponse(_message.Message):
     __slots__ = ("sessions_json",)

@@ -135,11 +135,14 @@ class SqliteStore(SqliteReader):
     def distill(self, stopping: Callable[[], bool] = lambda: False) -> None:
         self._distiller.run(stopping)
 
-    def compact(self, stopping: Callable[[], bool] = lambda: False) -> None:
-        """Not while the disk is full: what is rewritten stands there twice for a while."""
+    def compact(self, stopping: Callable[[], bool] = lambda: False, forget: Callable[[], bool] = lambda: False) -> None:
+        """Merges, sorts, and then forgets, as :meth:`Maintenance.run` does.
+
+        Not while the disk is full: what is rewritten stands there twice for a while.
+        """
         self.space.look()
         if not self.space.is_low:
-            self._maintenance.run(stopping)
+            self._maintenance.run(stopping, forget)
 
     def compact_now(self) -> None:
         """Sorts all blocks, however new, without rest."""

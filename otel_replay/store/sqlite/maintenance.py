@@ -14,11 +14,11 @@ COLD_AFTER_NS = 600 * 10**9
 """Blocks are sorted when they have been there for so long: most traces are complete then."""
 
 LOOK_S = 30.0
-"""How often it looks for cold blocks once there were none."""
+"""How often it looks for cold blocks, and what is to be forgotten of them, once there were none."""
 
 
 class Maintenance:
-    """Merges segments first, since every lookup waits for them; then sorts what has gone cold."""
+    """Merges segments first, since every lookup waits for them; then sorts what has gone cold; then forgets."""
 
     def __init__(
         self,
@@ -35,12 +35,15 @@ class Maintenance:
         self._lock = threading.Lock()
         self._look_at = 0.0
 
-    def run(self, stopping: Callable[[], bool]) -> None:
-        """Does what is due, step by step, with rests between; returns early once ``stopping()`` is true."""
+    def run(self, stopping: Callable[[], bool], forget: Callable[[], bool]) -> None:
+        """Does what is due, step by step, with rests between; returns early once ``stopping()`` is true.
+
+        ``forget`` is a step that takes records out of blocks once these are sorted; False when nothing was due.
+        """
         with self._lock:
             while not stopping():
                 with self._pauses.after(stopping):
-                    if not self._merger.step(stopping) and not self._look():
+                    if not self._merger.step(stopping) and not self._look(forget):
                         return
 
     def run_now(self) -> None:
@@ -49,10 +52,10 @@ class Maintenance:
             while self._merger.step() or self._compaction.step(2**63 - 1):
                 pass
 
-    def _look(self) -> bool:
+    def _look(self, forget: Callable[[], bool]) -> bool:
         if time.monotonic() < self._look_at:
             return False
-        if self._compaction.step(self._clock() - COLD_AFTER_NS):
+        if self._compaction.step(self._clock() - COLD_AFTER_NS) or forget():
             return True
         self._look_at = time.monotonic() + LOOK_S
         return False

@@ -23,17 +23,40 @@ class SqlitePrivacy:
     def erase(self, project: int, subject: Subject, *, vacuum: bool | None = None) -> Erased:
         """Erases a session, trace, user, or what a key wrote, and keeps what comes late from coming back.
 
-        ``vacuum``: as :meth:`~otel_replay.store.sqlite.scrubbing.Scrubber.scrub`. Raises :class:`InvalidRequest`.
+        Once that is noted a kill, or an error, only delays it: :meth:`finish`. ``vacuum``: as
+        :meth:`~otel_replay.store.sqlite.scrubbing.Scrubber.scrub`. Raises :class:`InvalidRequest`.
         """
         with self._lock:
-            erased = self._eraser.erase(project, subject)
-            erased.scrubbed = self._scrubber.scrub(vacuum)
-            return erased
+            number = self._eraser.begin(project, subject, vacuum)
+            return self._finish()[number]
+
+    def finish(self, stopping: Callable[[], bool] = lambda: False) -> bool:
+        """Goes on with erasures that a kill, or an error, has cut off; False when there was none."""
+        with self._lock:
+            return bool(self._finish(stopping))
+
+    def _finish(self, stopping: Callable[[], bool] = lambda: False) -> dict[int, Erased]:
+        """What was erased now, by the number of the erasure."""
+        done: dict[int, Erased] = {}
+        for begun in self._eraser.unfinished():
+            if stopping():
+                break
+            done[begun.number] = erased = self._eraser.take_out(begun)
+            erased.scrubbed = self._scrubber.scrub(begun.vacuum)
+            self._eraser.end(begun)
+        return done
 
     def prune(self, project: int, retention: Retention, stopping: Callable[[], bool] = lambda: False) -> Pruned:
         """Forgets what is older, or more, than a project keeps; returns early once ``stopping()`` is true."""
         with self._lock:
             return self._pruner.prune(project, retention, stopping)
+
+    def forget_features(self, project: int, retention: Retention) -> bool:
+        """A step of forgetting sessions whose feature is kept less long; False when none was due."""
+        if not retention.features:
+            return False
+        with self._lock:
+            return self._pruner.forget_features(project, retention).sessions > 0
 
     def vacuum(self) -> None:
         """Writes the file anew, as small as it can be; the writer waits meanwhile."""

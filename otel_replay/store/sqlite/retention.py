@@ -12,10 +12,11 @@ from functools import partial
 from typing import Any
 
 from otel_replay.privacy.retention import Retention
-from otel_replay.store.sqlite.erasure import Erased, Eraser, WriterParts, remove_chunks
+from otel_replay.store.sqlite.erasure import Eraser, WriterParts
 from otel_replay.store.sqlite.identifiers import find_string, unpack_id
 from otel_replay.store.sqlite.reader import SqliteReader
-from otel_replay.store.sqlite.row_removal import RowRemover
+from otel_replay.store.sqlite.row_removal import RowRemover, remove_chunks
+from otel_replay.store.sqlite.sessions import FEATURE
 
 STEP_BLOCKS = 32
 STEP_ROWS = 500
@@ -42,6 +43,13 @@ class Pruned:
     chunks: int = 0
     rows: int = 0
 
+    def __iadd__(self, other: Pruned) -> Pruned:
+        self.blocks += other.blocks
+        self.sessions += other.sessions
+        self.chunks += other.chunks
+        self.rows += other.rows
+        return self
+
 
 class Pruner:
     """Forgets by the rules of one project at a time; between two steps it ends once ``stopping()`` is true."""
@@ -56,14 +64,37 @@ class Pruner:
         now, pruned = self._clock(), Pruned()
         if retention.max_age_ns is not None:
             self._older(project, now - retention.max_age_ns, pruned, stopping)
-        for feature, age_ns in retention.features.items():
-            self._feature(project, feature, now - age_ns, pruned, stopping)
+        while not stopping() and (step := self.forget_features(project, retention)).sessions:
+            pruned += step
         while retention.max_bytes is not None and not stopping() and self._ask(_USED, project) > retention.max_bytes:
             oldest = self._ask(_OLDEST, project)
             if oldest is None:
                 break
             self._older(project, oldest + 1, pruned, stopping)
         return pruned
+
+    def forget_features(self, project: int, retention: Retention) -> Pruned:
+        """Forgets some sessions of features that are kept less long; blocks that compaction has sorted hold little
+        else."""
+        now, pruned = self._clock(), Pruned()
+        for feature, age_ns in retention.features.items():
+            sessions = self._sessions_of(project, feature, now - age_ns)
+            if sessions:
+                pruned.chunks += self._eraser.forget_sessions(project, sessions).chunks
+                pruned.sessions += len(sessions)
+        return pruned
+
+    def _sessions_of(self, project: int, feature: str, before: int) -> set[str]:
+        with self._reader.reading() as connection:
+            name = find_string(connection, project, feature)
+        query = (
+            "SELECT told.session_id FROM facets AS told JOIN sessions AS known"
+            " ON known.project = ?1 AND known.session_id = told.session_id"
+            " WHERE told.kind = ?2 AND told.name = ?3 AND told.start_unix_nano < ?4 AND known.end_unix_nano < ?4"
+            f" LIMIT {STEP_SESSIONS}"
+        )
+        values = (project, FEATURE, name, before)
+        return {unpack_id(session) for session in self._column(query, values)} if name else set()
 
     def _ask(self, query: str, project: int) -> Any:
         with self._reader.reading() as connection:
@@ -90,19 +121,6 @@ class Pruner:
         while not stopping() and (gone := self._parts.run(partial(self._chunks, project, before))):
             pruned.chunks += gone
         self._parts.run(partial(self._rest, project, before, rows))
-
-    def _feature(self, project: int, feature: str, before: int, pruned: Pruned, stopping: Callable[[], bool]) -> None:
-        """Forgets sessions of a feature; blocks that compaction has sorted by session hold little else."""
-        with self._reader.reading() as connection:
-            name = find_string(connection, project, feature)
-        query = (
-            "SELECT session_id FROM sessions WHERE project = ? AND feature = ? AND end_unix_nano < ?"
-            f" LIMIT {STEP_SESSIONS}"
-        )
-        while name and not stopping() and (sessions := self._column(query, (project, name, before))):
-            erased: Erased = self._eraser.forget_sessions(project, {unpack_id(session) for session in sessions})
-            pruned.sessions += len(sessions)
-            pruned.chunks += erased.chunks
 
     def _column(self, query: str, values: Sequence[Any]) -> list[Any]:
         with self._reader.reading() as connection:

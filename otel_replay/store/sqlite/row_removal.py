@@ -68,6 +68,8 @@ class RowRemover:
             found += self._interactions(where, (project, trace))
             for table in ("actions",) if only_loose else ("actions", "session_traces"):
                 sessions |= self._delete(table, where, (project, trace))
+            if not only_loose:
+                self._delete_links(project, "trace", trace.hex())
         return (sessions | self._forget(project, found)) - {None}
 
     def sessions(self, project: int, sessions: Iterable[SessionId], texts: Iterable[str]) -> int:
@@ -86,10 +88,16 @@ class RowRemover:
             for table in ("actions", "session_traces", "sessions"):
                 execute(f"DELETE FROM {table} WHERE {of_session}", (project, session))
         for text in texts:
+            self._delete_links(project, "session", text)
             for table in ("streams", "dom_chunks"):
                 execute(f"DELETE FROM {table} WHERE {of_session}", (project, text))
             chunks += execute(f"DELETE FROM chunks WHERE {of_session}", (project, text)).rowcount
         return chunks
+
+    def _delete_links(self, project: int, kind: str, shown: str) -> None:
+        """Deletes links that show what goes: their rows name it."""
+        delete = "DELETE FROM tokens WHERE project = ? AND shared_kind = ? AND shared_id = ?"
+        self._connection.execute(delete, (project, kind, shown))
 
     def older(self, project: int, before_unix_nano: int, limit: int) -> int:
         """Some rows of AI spans and actions that started before a time; how many went."""
@@ -158,3 +166,29 @@ class RowRemover:
             follower.step(self._connection, _FOLLOW_BYTES)
         newest = "SELECT coalesce(max(id), 0) FROM interactions"
         self._connection.execute(f"UPDATE rollups_progress SET counted = min(counted, ({newest}))")
+
+
+def remove_chunks(connection: Any, project: int, places: Sequence[tuple[str, str, int]]) -> int:
+    """Deletes chunks by (session, stream, number), what was distilled from them, and streams left without any."""
+    for table in ("dom_chunks", "chunks"):
+        connection.executemany(
+            f"DELETE FROM {table} WHERE project = ? AND session_id = ? AND stream_id = ? AND seq = ?",
+            [(project, *place) for place in places],
+        )
+    if places:
+        _drop_empty_streams(connection, project)
+    return len(places)
+
+
+def _drop_empty_streams(connection: Any, project: int) -> None:
+    """Deletes streams without a chunk; of others only chunks that are there are due for distillation."""
+    same = "chunks.project = streams.project AND chunks.session_id = streams.session_id"
+    same += " AND chunks.stream_id = streams.stream_id"
+    connection.execute(
+        f"DELETE FROM streams WHERE project = ? AND NOT EXISTS (SELECT 1 FROM chunks WHERE {same})", (project,)
+    )
+    connection.execute(
+        f"UPDATE streams SET distill_from = (SELECT min(seq) FROM chunks WHERE {same} AND seq >= distill_from)"
+        " WHERE project = ? AND distill_from IS NOT NULL",
+        (project,),
+    )

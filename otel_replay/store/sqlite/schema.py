@@ -259,12 +259,15 @@ def _recordings(db: Any) -> None:
 
 
 def _privacy(db: Any) -> None:
-    """What was erased, as keyed hashes: store/sqlite/tombstones.py. What was done by whom: store/sqlite/audit.py."""
+    """What was erased, as keyed hashes: store/sqlite/tombstones.py. What is being erased: store/sqlite/unfinished.py.
+    What was done by whom: store/sqlite/audit.py."""
     db.execute(
         "CREATE TABLE tombstones (project INTEGER NOT NULL, kind INTEGER NOT NULL, hash BLOB NOT NULL,"
         " erased_unix_nano INTEGER NOT NULL, until_unix_nano INTEGER NOT NULL, PRIMARY KEY (project, kind, hash))"
         " STRICT, WITHOUT ROWID"
     )
+    _create(db, "erasures", {"id": int, "project": int, "gone": str, "vacuum": int}, "id", optional="gone vacuum")
+    db.execute("CREATE TABLE erased_records (erasure INTEGER NOT NULL, records TEXT NOT NULL) STRICT")
     db.execute(
         "CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, time_unix_nano INTEGER NOT NULL,"
         " project INTEGER NOT NULL, key_id INTEGER NOT NULL, action TEXT NOT NULL, kind TEXT NOT NULL,"

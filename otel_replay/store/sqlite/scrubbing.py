@@ -8,6 +8,7 @@ pages are split (one deleted row in some hundreds) only go when the whole file i
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from functools import partial
 from pathlib import Path
@@ -39,16 +40,21 @@ class Scrubber:
         self._run_outside = run_outside
 
     def scrub(self, vacuum: bool | None = None) -> bool:
-        """Overwrites what is left of deleted data; ``vacuum`` writes the file anew (None: if it is small enough).
+        """Overwrites what is left of deleted data; ``vacuum`` writes the file anew (None: a small one that has room).
 
         False when readers held on to the log, so that something is still in it.
         """
         self._merge_texts()
-        if vacuum or (vacuum is None and self._path.stat().st_size <= VACUUM_BYTES):
+        if vacuum or (vacuum is None and self._can_vacuum()):
             self._run_outside(partial(self._connection.execute, "VACUUM"))
         else:
             self._wipe_free_pages()
         return self._cut_log()
+
+    def _can_vacuum(self) -> bool:
+        """The new file stands beside the old one, and then in the log."""
+        size = self._path.stat().st_size
+        return size <= VACUUM_BYTES and 2 * size < shutil.disk_usage(self._path.parent).free
 
     def _merge_texts(self) -> None:
         """Makes one segment of the full text: only there do words meet the deletion of their document."""
