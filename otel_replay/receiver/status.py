@@ -74,10 +74,13 @@ def answer(error: Exception) -> Answer:
 def note(error: Exception) -> None:
     """Logs what the operator has to see: what will be sent again, in full where nobody foresaw it.
 
-    What is answered by the thousand while nothing is wrong inside must not fill the log; ``/metrics`` counts it.
+    What is answered by the thousand while nothing is wrong inside must not fill the log; ``/metrics`` counts it. The
+    words alone: a handler that keeps records would keep the error's frames, in them the call, and grpcio refuses all
+    further calls of a connection once 256 are kept.
     """
     if answer(error).retryable and not isinstance(error, _EXPECTED):
-        logger.error("answered as unavailable: %s", error, exc_info=None if isinstance(error, ReplayError) else error)
+        unforeseen = None if isinstance(error, ReplayError) else error
+        logger.error("answered as unavailable: %s", str(error), exc_info=unforeseen)
 
 
 def explain(error: Exception) -> str:

@@ -51,7 +51,9 @@ def arguments() -> argparse.Namespace:
     names, long_names = (", ".join(one.__name__ for one in some) for some in (SECTIONS, LONG_SECTIONS))
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {names} (all of these); {long_names}")
     parser.add_argument("--work-dir", type=Path, required=True, help="for requests and databases, removed after use")
-    parser.add_argument("--results", type=Path, default=machine.ROOT / "docs" / "results")
+    parser.add_argument(
+        "--results", type=Path, default=machine.ROOT / "docs" / "results", help="the folder for reports"
+    )
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="times the usual number of requests")
     args = parser.parse_args()
@@ -67,7 +69,8 @@ def main() -> None:
     args.work_dir.mkdir(parents=True, exist_ok=True)
     bench = Bench(Client(build_client(args.work_dir), CLIENT_CORE), args.work_dir.resolve(), SERVER_CORE)
     setup = Setup(bench, args.repeat, args.scale, str(time.time_ns()))
-    report = Report(conditions(setup), args.results / f"bench-{machine.today()}")
+    name = "-".join(args.sections) or "bench"
+    report = Report(conditions(setup), args.results / f"{name}-{machine.today()}")
     for section in [BY_NAME[name] for name in args.sections] or SECTIONS:
         for row in section(setup):
             report.add(row)

@@ -51,8 +51,7 @@ CHECKLIST: dict[str, list[str]] = {
         f"{TROUBLE}::test_http_clients_are_told_to_come_back",
     ],
     "duplicates are stored once": [
-        "conformance/test_refused.py::test_python_exporters_deliver_everything_once",
-        "conformance/test_refused.py::test_the_javascript_exporter_delivers_everything_once",
+        "conformance/test_refused.py::test_exporters_deliver_everything_once",
     ],
     "calls at the same time": [f"{GRPC}::test_calls_at_the_same_time_on_one_connection"],
     "unknown fields and names are ignored, and kept": [
@@ -84,6 +83,7 @@ CHECKLIST: dict[str, list[str]] = {
         f"{GRPC}::test_calls_that_send_no_message_stop_ingest_for_moments_only",
         f"{GRPC}::test_streams_that_pause_stop_neither_ingest_nor_queries",
         f"{GRPC}::test_64_stalled_recording_streams_leave_ingest_unchanged",
+        f"{GRPC}::test_readers_that_stall_are_cut_off_for_those_behind_them",
         f"{HTTP}::test_a_request_that_does_not_become_whole_is_cut_off",
         f"{HTTP}::test_dribbling_does_not_buy_time",
         f"{HTTP}::test_a_head_that_does_not_end_is_cut_off",

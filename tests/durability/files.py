@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import requests
+
+from otel_replay.model import Signal, Source
+from otel_replay.receiver.handler import Handler, Sender
 from otel_replay.store.sqlite import SqliteStore
 from tests.genai.spans import any_value
+from tests.outside.telemetry import page
 from tests.store.requests import (
     CHAT,
     CLICK,
     ERROR,
+    START,
     TRACE,
     click_event,
     log,
@@ -26,6 +34,7 @@ from tests.store.requests import (
     upload,
     write,
 )
+from tests.store.test_erasure import said, trace_id
 
 FILLER = {"filler": "0123456789" * 30}
 """Makes an event long enough that compressing it is worth it."""
@@ -42,6 +51,35 @@ def fill(store: SqliteStore, first: int = 1, count: int = 12) -> None:
     store.commit(write(traces(span(5000 + first, CLICK))))
     store.commit(write(metrics(1, 2)))
     store.distill()
+
+
+def fill_with_noise(database: Path, size: int) -> None:
+    """Makes a file of at least so many bytes, in a few large records."""
+    with closing(SqliteStore(database)) as store:
+        handler = Handler(store, time.time_ns, lambda: None)
+        while database.stat().st_size < size:
+            noise = traces(span(1, {"noise": os.urandom(2 * 1024 * 1024).hex()}, trace="ee" * 16))
+            handler.export(Signal.TRACES, noise.SerializeToString(), Sender(1, Source.SERVER))
+
+
+def tell_of(url: str, name: str) -> None:
+    """Sends a receiver a session: what was said, other spans, one that is large, and a recording."""
+    named = {"session.id": f"session-{name}", "user.id": f"user-{name}"}
+    spans = [said(name, 1), named, {**named, "noise": os.urandom(2 * 1024 * 1024).hex()}]
+    body = traces(*(span(number, one, trace=trace_id(name)) for number, one in enumerate(spans, 1)))
+    kind = {"content-type": "application/x-protobuf"}
+    answer = requests.post(f"{url}/v1/traces", body.SerializeToString(), headers=kind, timeout=20)
+    assert answer.status_code == 200, answer.text
+    written = {"type": 5, "timestamp": START // 10**6, "data": {"tag": "t", "payload": f"page-{name}"}}
+    chunk: Any = {"seq": 0, "events": [*page(0), written]}
+    answer = requests.post(f"{url}/api/v1/sessions/session-{name}/events", json=chunk, timeout=20)
+    assert answer.status_code == 200, answer.text
+
+
+def needles_of(name: str) -> list[bytes]:
+    """What stands in the file as long as anything of that session does."""
+    texts = [f"session-{name}", f"user-{name}", f"only{name}word", f"page-{name}"]
+    return [bytes.fromhex(trace_id(name)), *map(str.encode, texts)]
 
 
 @contextmanager

@@ -27,14 +27,17 @@ from hypothesis import settings
 from otel_replay.model import Signal
 from otel_replay.store.sqlite import SqliteReader
 from otel_replay.store.sqlite.integrity import check
+from tests.durability.files import fill_with_noise, needles_of, tell_of
 from tests.durability.senders import Sender
 from tests.e2e.processes import Program, Receiver, running
 from tests.outside.outside import JSON, METHODS, PROTOBUF
 from tests.outside.telemetry import CHAT, click, log, logs, page, span, traces
+from tests.store.bytes_of import places_of
 
 SOAK = settings.get_current_profile_name() == "soak"
 TROUBLE_S = 20.0 if SOAK else 6.0
-DISK_BYTES = 96 * 1024 * 1024
+MIB = 1024 * 1024
+DISK_BYTES = 96 * MIB
 
 pytestmark = [pytest.mark.feature("X6"), pytest.mark.slow]
 
@@ -185,9 +188,14 @@ def refusals(now: _Running, seconds: float) -> None:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A small file system."""
-    place = tmp_path / "disk"
+    with mounted(tmp_path / "disk", DISK_BYTES) as place:
+        yield place
+
+
+@contextmanager
+def mounted(place: Path, size: int) -> Iterator[Path]:
     place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(place)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
     if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("nothing can be mounted here")
     try:
@@ -201,6 +209,9 @@ def filled(place: Path, *, leaving: int) -> Iterator[None]:
     """Somebody else takes what is left of the disk, piece by piece, but for ``leaving`` bytes."""
     other = place / "other"
     with other.open("wb", buffering=0) as file:
+        most = shutil.disk_usage(place).free * 3 // 4
+        os.posix_fallocate(file.fileno(), 0, most)
+        file.seek(most)
         while (more := shutil.disk_usage(place).free - leaving) > 0:
             with suppress(OSError):
                 file.write(bytes(min(more, 256 * 1024)))
@@ -241,6 +252,32 @@ def test_on_a_full_disk_the_ballast_lets_everything_else_go_on(disk: Path) -> No
         assert now.get("/readyz").status_code == 200
         assert (disk / "replay.db-ballast").stat().st_size == now.metric('otel_replay_disk_bytes{kind="held"}') > 0
     assert not (disk / "replay.db-ballast").exists()
+
+
+@pytest.mark.feature("K16")
+def test_on_a_full_disk_a_session_is_erased_to_the_last_byte(tmp_path: Path) -> None:
+    """There is no room to write the file anew."""
+    needles = needles_of("bobby")
+    with mounted(tmp_path / "disk", 2048 * MIB) as disk:
+        fill_with_noise(disk / "replay.db", 40 * MIB)
+        with under_load(disk / "replay.db") as now:
+            for name in ("alice", "bobby"):
+                tell_of(now.receiver.url, name)
+            now.wait_for_more()
+            with filled(disk, leaving=0):
+                refusals(now, 2)
+                assert {needle for needle, _ in places_of(now.receiver.db, needles)} == set(needles)
+                erased = requests.delete(f"{now.receiver.url}/api/v1/sessions/session-bobby", timeout=60)
+                assert erased.status_code == 200, erased.text
+                assert (erased.json()["records"], erased.json()["chunks"], erased.json()["scrubbed"]) == (3, 1, True)
+                assert places_of(now.receiver.db, needles) == set()
+                refusals(now, 1)
+                assert now.metric("otel_replay_intake_stopped") == 1
+            now.wait_for_more()
+            assert now.get("/readyz").status_code == 200
+            assert now.get("/api/v1/sessions/session-bobby/timeline").status_code == 404
+            assert now.get("/api/v1/sessions/session-alice/timeline").status_code == 200
+            assert places_of(now.receiver.db, needles) == set()
 
 
 def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:

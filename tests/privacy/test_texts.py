@@ -134,15 +134,16 @@ def test_the_quick_look_misses_nothing_that_an_expression_finds(pieces: list[str
     st.binary(max_size=20),
     st.sampled_from(["", " ", "-"]),
     st.integers(0, 300),
+    st.sampled_from([" .", " 12345"]),
 )
-def test_a_card_is_found_at_any_place(digits: str, before: bytes, gap: str, further: int) -> None:
-    """Also where the text's length, which stands before it in protobuf, looks like a digit."""
+def test_a_card_is_found_at_any_place(digits: str, before: bytes, gap: str, further: int, after: str) -> None:
+    """Also where the text's length, which stands before it in protobuf, looks like a digit, and among other numbers."""
     number = f"4{digits}00"
     card = next(number + str(check) for check in range(10) if CARD.holds(number + str(check)))
-    text = gap.join(card[at : at + 4] for at in range(0, 16, 4)) + " ." * further
+    text = gap.join(card[at : at + 4] for at in range(0, 16, 4)) + after * further
     encoded = KeyValue(key="k", value=AnyValue(string_value=text)).SerializeToString()
     assert DEFAULT.touches(before + encoded + b"Jb")
-    assert DEFAULT.text(text) == "[redacted:credit-card]" + " ." * further
+    assert DEFAULT.text(text) == "[redacted:credit-card]" + after * further
 
 
 @given(st.text() | st.recursive(st.text(), st.lists).map(json.dumps))

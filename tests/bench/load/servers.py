@@ -113,7 +113,8 @@ def started(launch: Launch, *, core: int | None, log: Path) -> Iterator[RunningS
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*pinned(core), *launch.command],
-            env={**os.environ, **launch.environment},
+            # As installed: pip compiles what it installs, and without that a start takes 1.2 s instead of 0.5.
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **launch.environment},
             stdout=output,
             stderr=output,
             start_new_session=True,
