@@ -35,8 +35,9 @@ pytestmark = pytest.mark.feature("X6")
 EXPORT = METHODS[Signal.TRACES]
 BODY = traces(span("c0" * 16, 1)).SerializeToString()
 
-PAIRS, SAMPLE_SECONDS = (15, 1.0) if settings().max_examples > 1_000 else (5, 0.3)
-"""How often ingest is measured with stalled streams and without, and for how long each time."""
+PAIRS, SAMPLE_SECONDS, LEAST_SHARE = (15, 1.0, 0.9) if settings().max_examples > 1_000 else (5, 0.3, 0.5)
+"""How often ingest is measured with stalled streams and without, for how long each time, and what must be left of it:
+where a stream keeps a thread from ingest it is 2 %; short samples beside other programs say no more."""
 
 
 def has_trace(receiver: Outside, trace_id: str) -> bool:
@@ -220,7 +221,7 @@ def test_64_stalled_recording_streams_leave_ingest_unchanged(
     with running(tmp_path / "replay.db") as outside:
         record(outside, 8)
         _requests_per_s(outside, requests)
-        while len(during) < PAIRS or (median(during) < 0.9 * median(without) and len(during) < 4 * PAIRS):
+        while len(during) < PAIRS or (median(during) < LEAST_SHARE * median(without) and len(during) < 4 * PAIRS):
             without.append(_requests_per_s(outside, requests))
             with _stalled(outside, way):
                 during.append(_requests_per_s(outside, requests))
@@ -232,7 +233,7 @@ def test_64_stalled_recording_streams_leave_ingest_unchanged(
     with capsys.disabled():
         rate = f"{share:.0%} of {median(without):.0f} requests/s"
         sys.stdout.write(f"64 stalled over {way}: {rate}, {len(during)} pairs\n")
-    assert share > 0.9, (without, during)
+    assert share > LEAST_SHARE, (without, during)
 
 
 @pytest.mark.slow
