@@ -12,7 +12,6 @@ from playwright.sync_api import expect
 from tests.e2e import processes
 from tests.e2e.conversation import Visit, chromium, visit, wait_for_story
 
-
 expect.set_options(timeout=15_000)  # 5 s are too few for a browser beside a busy second core
 
 
