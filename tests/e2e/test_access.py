@@ -83,6 +83,7 @@ def test_log_in_share_take_back_log_out(receiver: Outside, tab: Page, chromium: 
     expect(visitor.get_by_role("heading", name="Log in")).to_be_visible()
 
     tab.get_by_role("button", name="Log out").click()
+    expect(tab.get_by_role("heading", name="Log in")).to_be_visible()  # the page is loading anew until then
     tab.goto(receiver.url)
     expect(tab.get_by_role("heading", name="Log in")).to_be_visible()
 
