@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
 
 from tests.e2e import processes
 from tests.e2e.conversation import Visit, chromium, visit, wait_for_story
-
-expect.set_options(timeout=15_000)  # 5 s are too few for a browser beside a busy second core
 
 
 @dataclass(frozen=True, slots=True)
