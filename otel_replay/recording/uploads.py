@@ -26,12 +26,14 @@ from otel_replay.recording.events import (
     summarise,
 )
 
+_IN_RANGE = msgspec.Meta(ge=0, le=MAX_TIMESTAMP_MS)
+
 
 class _Event(msgspec.Struct, gc=False):
     """An event of the usual kind; its data is known to be JSON, and nothing is made of it."""
 
     type: int
-    timestamp: Annotated[int, msgspec.Meta(ge=0, le=MAX_TIMESTAMP_MS)]
+    timestamp: Annotated[int, _IN_RANGE] | Annotated[float, _IN_RANGE]
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
