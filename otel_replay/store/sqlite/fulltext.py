@@ -85,7 +85,7 @@ class FullTextFollower:
         return len(taken) < len(waiting) or len(waiting) == STEP_BODIES
 
     def _move(self, connection: Any) -> bool:
-        query = f"SELECT {_BODY} FROM moved_texts JOIN bodies USING (id) LIMIT ?"
+        query = f"SELECT {_BODY} FROM moved_texts CROSS JOIN bodies USING (id) LIMIT ?"
         moved = [_Body(*row) for row in connection.execute(query, (STEP_MOVED,))]
         if not moved:
             return False
@@ -136,7 +136,7 @@ def waiting_texts(connection: Any, project: int | None = None) -> int:
     """How many contents are not searchable yet, or not under the right time; None: of all projects."""
     query = (
         "SELECT (SELECT count(*) FROM bodies WHERE id > ?2 AND (?1 IS NULL OR project = ?1))"
-        " + (SELECT count(*) FROM moved_texts JOIN bodies USING (id) WHERE ?1 IS NULL OR project = ?1)"
+        " + (SELECT count(*) FROM moved_texts CROSS JOIN bodies USING (id) WHERE ?1 IS NULL OR project = ?1)"
     )
     return int(connection.execute(query, (project, _indexed(connection))).fetchone()[0])
 

@@ -1,0 +1,118 @@
+"""What SQLite does with our statements: none walks through a table that grows with what was stored."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlite_utils.utils import sqlite3
+
+from otel_replay.store.sqlite import SqliteStore
+from otel_replay.store.sqlite.database import open_reading
+from tests.store.requests import CHAT, ERROR, click_event, log, logs, metrics, payload, span, traces, upload, write
+from tests.store.test_differential import answers, said
+
+GROWING = frozenset(
+    [
+        "actions",
+        "bodies",
+        "blocks",
+        "body_blocks",
+        "body_digests",
+        "chunks",
+        "conversations",
+        "dom_chunks",
+        "facets",
+        "index_buckets",
+        "interactions",
+        "listed",
+        "operations",
+        "requests",
+        "rollups",
+        "session_traces",
+        "sessions",
+        "streams",
+        "strings",
+    ]
+)
+"""Tables of ours with a row for every so many spans, chunks, sessions or names; ``listed`` is sessions again."""
+ALLOWED = re.compile(
+    r".* IN \(\).*"  # never begins to look: what it should look for is nothing
+    r"|SELECT count\(\*\) FROM \w+|SELECT signal, sum\(items\) FROM blocks GROUP BY signal"  # both asked to count
+)
+ONLY_WHAT_WAITS = {"streams_due", "rollups_long"}
+"""Indexes of just the rows that are looked for."""
+
+
+class Statements:
+    """Every statement of every connection, once for each form it has beside its values."""
+
+    def __init__(self) -> None:
+        self.by_form: dict[str, str] = {}
+
+    def add(self, statement: str) -> None:
+        self.by_form.setdefault(re.sub(r"[xX]?'(?:[^']|'')*'|\b\d+\b", "?", statement), statement)
+
+    def connect(self, *arguments: Any, **options: Any) -> Any:
+        connection = sqlite3.Connection(*arguments, **options)
+        connection.set_trace_callback(self.add)
+        return connection
+
+
+def test_no_statement_walks_through_what_was_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    statements, path = Statements(), tmp_path / "replay.db"
+    monkeypatch.setattr(sqlite3, "connect", statements.connect)
+    work(path)
+    walks = sorted(walks_in(path, statements))
+    assert not walks, "\n\n".join(walks)
+
+
+def work(path: Path) -> None:
+    """A little of all that is written, followed, asked and compacted."""
+    store = SqliteStore(path)
+    try:
+        for number in range(4):
+            asked = CHAT | {"session.id": "s1", "gen_ai.input.messages": said(f"Where is order {number}?")}
+            for start in (0, -1):  # the second version is earlier: its text moves
+                store.commit(write(traces(span(number + 1, asked, start=1_763_600_000_000_000_000 + start))))
+            store.commit(write(traces(span(number + 9, {"user.id": "ada", "session.id": "s2"}, status=ERROR))))
+            store.commit(write(logs(log({"session.id": "s1"}))))
+            store.commit(write(metrics(number)))
+            store.commit(upload(number, payload(click_event(number))))
+        store.distill()
+        store.compact_now()
+        deadline = time.monotonic() + 20
+        while any(store.lag(1)[:2]):
+            assert time.monotonic() < deadline, store.lag()
+            time.sleep(0.001)
+        answers(store)
+    finally:
+        store.close()
+
+
+def walks_in(path: Path, statements: Statements) -> list[str]:
+    connection = open_reading(path)
+    try:
+        return [
+            f"{step}: {statement}"
+            for statement in statements.by_form.values()
+            if not ALLOWED.fullmatch(statement)
+            for _, _, _, step in _plan(connection, statement)
+            if _walks(step)
+        ]
+    finally:
+        connection.close()
+
+
+def _plan(connection: Any, statement: str) -> list[Any]:
+    if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH", "REPLACE")):
+        return list(connection.execute(f"EXPLAIN QUERY PLAN {statement}"))
+    return []
+
+
+def _walks(step: str) -> bool:
+    found = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?", step)
+    return found is not None and found[1] in GROWING and found[2] not in ONLY_WHAT_WAITS
