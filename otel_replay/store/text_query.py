@@ -118,13 +118,12 @@ class TextQuery:
         """Ascending and apart."""
         folded = fold(text)
         found = sorted(match.span() for pattern in self._patterns for match in pattern.finditer(folded))
-        starts = _original(text, [start for start, _ in found])
-        lasts = _original(text, [end - 1 for _, end in found])
-        ends = _original(text, [end for _, end in found])  # accents that follow belong to the word
+        # Accents that follow its end belong to a word, and one character may be several: ¾ is 3 and 4.
+        places = _original(text, [place for start, end in found for place in (start, end - 1, end)])
         apart: list[tuple[int, int]] = []
-        for start, last, end in zip(starts, lasts, ends, strict=True):
+        for start, last, end in zip(places[::3], places[1::3], places[2::3], strict=True):
             if not apart or start >= apart[-1][1]:
-                apart.append((start, max(last + 1, end)))  # one character may be several: ¾ is 3 and 4
+                apart.append((start, max(last + 1, end)))
         return apart[:_HIGHLIGHTS]
 
 
