@@ -188,7 +188,8 @@ def workloads(draw: st.DrawFn) -> list[Group]:
 
 @pytest.mark.slow
 @settings(
-    max_examples=3 * settings().max_examples, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=min(3 * settings().max_examples, 2_000),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(workload=workloads())
 def test_sqlite_answers_as_memory_does(workload: list[Group]) -> None:
