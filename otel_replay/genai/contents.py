@@ -15,9 +15,8 @@ import orjson
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from otel_replay.genai.interpret import DIALECTS
 from otel_replay.genai.json_pieces import MAX_ELEMENTS, elements
-from otel_replay.genai.sources import InAttribute, InEventAttribute, InEvents, Numbered
+from otel_replay.genai.told import CONTENT_EVENT_KEYS, CONTENT_EVENTS, CONTENT_KEYS, CONTENT_PREFIXES
 from otel_replay.otlp.attributes import any_value
 from otel_replay.otlp.encoded import SpanPlaces, UnusualEncoding, span_places, varint
 
@@ -26,31 +25,26 @@ LARGE_BYTES = 1024
 
 Range = tuple[int, int]
 
-_SOURCES = [source for dialect in DIALECTS for source in (*dialect.input_messages, *dialect.output_messages)]
-
 
 def _encoded(names: Iterable[str]) -> frozenset[bytes]:
     return frozenset(name.encode() for name in names)
 
 
-_KEYS = _encoded(
-    [source.name for source in _SOURCES if isinstance(source, InAttribute)]
-    + [
-        key
-        for dialect in DIALECTS
-        for key in (*dialect.system_instructions, *dialect.tool_arguments, *dialect.tool_result)
-    ]
+_KEYS = _encoded(CONTENT_KEYS)
+_NUMBERED = tuple(prefix.encode() for prefix in CONTENT_PREFIXES)
+_NUMBERED_CONTENT = (
+    b".content",
+    b".arguments",
+    b".text",
+    b".url",
+    b".json_schema",
+    b".parameters",
+    b".input_schema",
+    b".metadata",
+    b".function_call_arguments_json",
 )
-_NUMBERED = tuple(f"{source.name}.".encode() for source in _SOURCES if isinstance(source, Numbered))
-_NUMBERED_CONTENT = (b".content", b".arguments", b".text")
-_EVENTS = _encoded(
-    [name for source in _SOURCES if isinstance(source, InEvents) for name in source.roles]
-    + [source.event for source in _SOURCES if isinstance(source, InEventAttribute)]
-)
-_EVENT_KEYS = _encoded(
-    ["content", "message", "tool_calls", "gen_ai.event.content"]
-    + [source.key for source in _SOURCES if isinstance(source, InEventAttribute)]
-)
+_EVENTS = _encoded(CONTENT_EVENTS)
+_EVENT_KEYS = _encoded(CONTENT_EVENT_KEYS)
 _NO_KEYS: frozenset[bytes] = frozenset()
 
 
@@ -89,6 +83,7 @@ def _is_content(key: bytes) -> bool:
 
 
 _STRING, _ARRAY, _MAP = 0x0A, 0x2A, 0x32  # tags of AnyValue
+_TELLING = frozenset((_STRING, _ARRAY, _MAP))
 
 
 def _pieces(raw: bytes, at: int, end: int) -> list[Range]:
@@ -107,11 +102,13 @@ def _pieces(raw: bytes, at: int, end: int) -> list[Range]:
 
 
 def _array_elements(raw: bytes, at: int, end: int) -> list[Range]:
-    """Each ``AnyValue`` of an encoded ``ArrayValue``: field 1, one after the other."""
+    """Each ``AnyValue`` of an encoded ``ArrayValue``: field 1, one after the other. Numbers are not told apart."""
     found: list[Range] = []
     while at < end and raw[at] == 0x0A and len(found) < MAX_ELEMENTS:
         length, start = varint(raw, at + 1)
         at = start + length
+        if length and raw[start] not in _TELLING:
+            return found
         if length:
             found.append((start, at))
     return found
@@ -140,14 +137,22 @@ def text_of(piece: bytes) -> str:
     """What a person reads of a piece: the texts of a JSON message and of its tool calls, one a line; of a structured
     value its strings; of anything else the text itself. Never raises; a damaged piece is read as text."""
     if piece[:1] in (b"{", b"[", b'"'):
-        try:
-            value = orjson.loads(piece)
-            return _only_text(value) or _joined(value)
-        except (orjson.JSONDecodeError, RecursionError):
-            pass
+        for document in (piece, *_completed(piece)):
+            try:
+                value = orjson.loads(document)
+                return _only_text(value) or _joined(value)
+            except (orjson.JSONDecodeError, RecursionError):
+                pass
     elif piece[:1] in (b"\x0a", b"\x2a", b"\x32") and (value := _structured(piece)):
         return _joined(any_value(value))
     return piece.decode("utf-8", "replace")
+
+
+def _completed(piece: bytes) -> tuple[bytes, ...]:
+    """What stands before and behind the messages of an object, as objects again."""
+    if piece.startswith(b"{") and piece.rstrip().endswith(b":"):
+        return (piece + b"null}",)
+    return (b"{" + piece,) if piece.startswith(b'"') else ()
 
 
 def _structured(piece: bytes) -> AnyValue | None:

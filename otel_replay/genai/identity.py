@@ -15,12 +15,21 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from otel_replay.genai.markers import shortest
 from otel_replay.otlp.attributes import attributes_under
 
 SPAN_SESSION_KEYS = (
     "session.id",
     "langfuse.session.id",
     "traceloop.association.properties.session_id",
+    "lmnr.association.properties.session_id",
+    "ai.telemetry.metadata.sessionId",
+    "ai.settings.context.sessionId",
+    "langfuse.trace.metadata.langfuse_session_id",
+    "langfuse.observation.metadata.langfuse_session_id",
+    "langsmith.metadata.session_id",
+    "mlflow.trace.session",
+    "microsoft.session.id",
     "splunk.rumSessionId",
 )
 """On a span, span event, log record or scope, in order of precedence."""
@@ -34,9 +43,26 @@ USER_KEYS = (
     "enduser.pseudo.id",
     "langfuse.user.id",
     "traceloop.association.properties.user_id",
+    "lmnr.association.properties.user_id",
+    "ai.telemetry.metadata.userId",
+    "ai.settings.context.userId",
+    "langfuse.trace.metadata.langfuse_user_id",
+    "langfuse.observation.metadata.langfuse_user_id",
+    "gen_ai.user",
+    "llm.user",
+    "gen_ai.request.user",
+    "mlflow.trace.user",
 )
+"""In any place."""
 
-CONVERSATION_KEYS = ("gen_ai.conversation.id",)
+CONVERSATION_KEYS = (
+    "gen_ai.conversation.id",
+    "thread_id",
+    "langsmith.metadata.thread_id",
+    "langsmith.metadata.conversation_id",
+    "gcp.vertex.agent.session_id",
+)
+"""On a span that is known to be an AI span. A session holds several conversations: one never stands for the other."""
 
 
 SESSION_KEYS = frozenset(SPAN_SESSION_KEYS + RESOURCE_SESSION_KEYS)
@@ -47,19 +73,10 @@ IDENTITY_KEYS = SESSION_KEYS.union(USER_KEYS)
 Attributes = Mapping[str, Any]
 
 
-def _markers(keys: Iterable[str]) -> tuple[bytes, ...]:
-    """The keys without those that contain another one: finding the shorter finds the longer as well."""
-    kept: list[str] = []
-    for key in sorted(set(keys), key=lambda one: (len(one), one)):
-        if not any(shorter in key for shorter in kept):
-            kept.append(key)
-    return tuple(key.encode() for key in kept)
-
-
-SESSION_MARKERS = _markers(SESSION_KEYS)
+SESSION_MARKERS = shortest(SESSION_KEYS)
 """A serialised span, log record, scope or resource that holds none of these byte strings certainly names no session."""
 
-USER_MARKERS = _markers(USER_KEYS)
+USER_MARKERS = shortest(USER_KEYS)
 """The same for users."""
 
 
@@ -109,11 +126,6 @@ def scope_identity(scope: InstrumentationScope, resource: Resource) -> Identity:
 def session_of(record: Span | LogRecord, scope: InstrumentationScope, resource: Resource) -> str:
     """The session of a span or log record in its surroundings; empty when nothing names one."""
     return record_identity(record).session_id or scope_identity(scope, resource).session_id
-
-
-def conversation_id(attributes: Mapping[str, Any]) -> str | None:
-    """The conversation that attributes name. A session holds several: one never stands for the other."""
-    return _first_id(attributes, CONVERSATION_KEYS)
 
 
 def _first_id(attributes: Mapping[str, Any], keys: Iterable[str]) -> str | None:

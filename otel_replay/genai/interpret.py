@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache, partial
-from itertools import groupby
-from operator import itemgetter
-from typing import Any, TypeVar
+from decimal import Decimal
+from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from otel_replay.genai.dialect import Dialect, key_index
-from otel_replay.genai.messages import Message, tool_calls
-from otel_replay.genai.otel import OTEL
+from otel_replay.genai.dialect import Operation, plain_keys
+from otel_replay.genai.dialects import DIALECTS
+from otel_replay.genai.facts import SpanFacts, Told
+from otel_replay.genai.markers import shortest
+from otel_replay.genai.messages import INSTRUCTING, parts_of, tool_calls
+from otel_replay.genai.outcomes import error_of, evaluations_of
 from otel_replay.genai.providers import provider_name
-from otel_replay.genai.sources import MessageSource, SpanFacts
+from otel_replay.genai.reader import DOCUMENTS, INPUTS, KEY_INDEX, OUTPUTS, TOOL_DEFINITIONS, Reader
 from otel_replay.genai.values import (
-    UnreadableError,
+    MAX_INT,
     amount,
     count,
     is_empty,
@@ -25,49 +25,64 @@ from otel_replay.genai.values import (
     structured_or_text,
     text,
     texts,
+    truth,
+    unix_nano,
 )
 from otel_replay.model import AiKind, Interaction, Usage
 from otel_replay.otlp.attributes import attribute_map
 
-DIALECTS: tuple[Dialect, ...] = (OTEL,)
-"""In order of precedence: for each field the first table that finds something readable wins."""
+_MARKS: Mapping[str, AiKind] = {key: kind for one in reversed(DIALECTS) for key, kind in one.marks.items()}
+_MOST_TELLING = (AiKind.TOOL, AiKind.AGENT, AiKind.RETRIEVAL, AiKind.INTERACTION)
 
-_KEY_INDEX = key_index(DIALECTS)
 
-_CONTENT_FIELDS = {"finish_reasons", "system_instructions", "tool_arguments", "tool_result"}
-HEADLINE_KEYS = frozenset(
-    key for key, places in _KEY_INDEX.items() if not _CONTENT_FIELDS.issuperset(field for field, _ in places)
+def _operations() -> Mapping[str, Mapping[str, Operation]]:
+    """Operation key to what it may hold (lower case)."""
+    found: dict[str, dict[str, Operation]] = {}
+    for dialect in reversed(DIALECTS):
+        for key in plain_keys(dialect.operation):
+            found.setdefault(key, {}).update(dialect.kinds)
+    return found
+
+
+_OPERATIONS = _operations()
+
+_CONTENT_FIELDS = frozenset(
+    (
+        "error_message",
+        "error_type",
+        "finish_reasons",
+        "level",
+        "parameter_objects",
+        "previous_response_id",
+        "system_instructions",
+        "tool_arguments",
+        "tool_result",
+    )
 )
+HEADLINE_KEYS = frozenset(
+    key for key, places in KEY_INDEX.items() if not _CONTENT_FIELDS.issuperset(place.field for place in places)
+).union(_MARKS)
 """The attribute keys that :func:`interpret` looks at without content."""
 
-AI_NAMESPACES = tuple(dict.fromkeys(namespace for dialect in DIALECTS for namespace in dialect.namespaces))
-"""What the keys of AI telemetry begin with, in any dialect."""
+AI_KEYS = (*_OPERATIONS, *_MARKS)
+"""The keys that decide what a span is."""
 
-_KIND_FIELDS = ("operation", "tool_name", "tool_call_id", "request_model", "response_model")
-AI_MARKERS: tuple[bytes, ...] = tuple(
-    dict.fromkeys(key.encode() for dialect in DIALECTS for field in _KIND_FIELDS for key in getattr(dialect, field))
-)
-"""A serialised span that holds none of these byte strings is certainly no AI span: the keys that decide its kind."""
+AI_MARKERS = shortest(AI_KEYS)
+"""A serialised span that holds none of these byte strings is certainly no AI span."""
 
-_KINDS = {operation: kind for dialect in reversed(DIALECTS) for operation, kind in dialect.kinds.items()}
-_PARAMETERS = tuple((key, name) for dialect in DIALECTS for key, name in dialect.parameters.items())
-_INPUTS = tuple(source for dialect in DIALECTS for source in dialect.input_messages)
-_OUTPUTS = tuple(source for dialect in DIALECTS for source in dialect.output_messages)
-
-DETAILS_EVENT = "gen_ai.client.inference.operation.details"
-"""The log event that carries the content of an inference whose span carries none; it names the span by its ids."""
+_FIRST_TOKEN_EVENTS = frozenset(name for dialect in DIALECTS for name in dialect.first_token_events)
 
 FINISH_REASONS = {
+    "content-filter": "content_filter",
     "end_turn": "stop",
     "function_call": "tool_call",
     "max_tokens": "length",
+    "stop_sequence": "stop",
     "tool-calls": "tool_call",
     "tool_calls": "tool_call",
     "tool_use": "tool_call",
 }
-"""Providers' spellings to those of the conventions; others stay as they are."""
-
-T = TypeVar("T")
+"""Providers' spellings (lower case) to those of the conventions; others stay as they are."""
 
 
 def interpret(
@@ -75,7 +90,7 @@ def interpret(
     scope_name: str = "",
     *,
     attributes: Mapping[str, Any] | None = None,
-    told_elsewhere: Mapping[str, Any] | None = None,
+    told_elsewhere: Told | None = None,
     with_content: bool = True,
 ) -> Interaction | None:
     """The AI operation a span stands for; None for a span that is none.
@@ -83,143 +98,175 @@ def interpret(
     Never raises for what a span holds: a value of the wrong type or shape is left out with a warning that names its
     key, and stays in the span. ``scope_name`` is the name of the instrumentation scope the span came under;
     ``attributes`` are the span's, for a caller that has decoded them already.
-    ``told_elsewhere`` are attributes of a log event of the same operation (``DETAILS_EVENT``), into which libraries
-    may put the content; the span's own win. Without ``with_content`` messages, instructions, arguments, results and
-    parameters are left None or empty: lists need none of them, and reading them is most of the cost.
+    ``told_elsewhere`` is what log events of the same operation say, into which libraries may put the content: it makes
+    no AI span of any other; the span's own attributes win, its own events come first. Without ``with_content``
+    messages, instructions, arguments, results, parameters and errors are left None or empty: lists need none of them,
+    and reading them is most of the cost.
     """
     own = attribute_map(span.attributes) if attributes is None else attributes
-    if told_elsewhere:
-        own = {**told_elsewhere, **own}
-    reader = _Reader(own)
-    kind = _kind(reader)
+    reader = Reader(own)
+    kind, operation = _operation(reader)
     if kind is None:
         return None
-    headline = _headline(kind, reader)
+    if told_elsewhere:
+        own = {**told_elsewhere.attributes, **own}
+        reader = Reader(own)
+    headline = _headline(span, kind, operation, reader)
     if not with_content:
         return headline
-    events = [(event.name, attribute_map(event.attributes)) for event in span.events]
-    return _with_content(headline, reader, SpanFacts(own, events, scope_name))
+    own_events = [(event.name, attribute_map(event.attributes)) for event in span.events]
+    events = [*own_events, *(told_elsewhere.events if told_elsewhere else ())]
+    return _with_content(headline, span, reader, SpanFacts(own, events, kind, operation))
 
 
-@lru_cache(1024)
-def _keys_of_fields(keys: tuple[str, ...]) -> Mapping[str, list[str]]:
-    """For each field those of the keys that may hold it, by precedence. Spans of one library have the same keys."""
-    places = sorted((field, rank, key) for key in keys for field, rank in _KEY_INDEX[key])
-    return {field: [key for *_, key in group] for field, group in groupby(places, itemgetter(0))}
+def _operation(reader: Reader) -> tuple[AiKind | None, str | None]:
+    """The first operation that is known decides what a span is; where there is none, its most telling mark."""
+    named = None
+    for key, value in reader.all("operation", text):
+        if known := _OPERATIONS[key].get(value.lower()):
+            return known.kind, known.name or value
+        named = named or value
+    marks = {kind for key, kind in _MARKS.items() if not is_empty(reader.attributes.get(key))}
+    return next((kind for kind in _MOST_TELLING if kind in marks), None), named
 
 
-class _Reader:
-    """Gives each field the first readable value by precedence, and collects why something could not be read."""
-
-    def __init__(self, attributes: Mapping[str, Any]) -> None:
-        self._attributes = attributes
-        self._keys = _keys_of_fields(tuple([key for key in attributes if key in _KEY_INDEX]))
-        self.warnings: list[str] = []
-
-    def first(self, field: str, convert: Callable[[Any], T]) -> T | None:
-        for key in self._keys.get(field, ()):
-            value = self._attributes[key]
-            if not value and is_empty(value):
-                continue
-            try:
-                return convert(value)
-            except UnreadableError as error:
-                self._warn(key, str(error))
-        return None
-
-    def messages(self, sources: Sequence[MessageSource], facts: SpanFacts) -> list[Message] | None:
-        for source in sources:
-            try:
-                found = source.read(facts, partial(self._warn, source.name))
-            except UnreadableError as error:
-                self._warn(source.name, str(error))
-                continue
-            if found:
-                return found
-        return None
-
-    def parameters(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, name in _PARAMETERS:
-            value = self._attributes.get(key)
-            if not is_empty(value):
-                found.setdefault(name, value)
-        return found
-
-    def _warn(self, where: str, reason: str) -> None:
-        if (warning := f"{where}: {reason}") not in self.warnings:
-            self.warnings.append(warning)
+_HEADLINE: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(
+        (
+            "agent",
+            "conversation_id",
+            "name_of_it",
+            "product",
+            "provider",
+            "request_model",
+            "response_id",
+            "response_model",
+            "tool_call_id",
+            "tool_name",
+        ),
+        text,
+    ),
+    **dict.fromkeys(
+        ("cache_read_tokens", "cache_write_tokens", "input_tokens", "output_tokens", "reasoning_tokens"), count
+    ),
+    **dict.fromkeys(("cost_usd", "input_cost_usd", "output_cost_usd"), amount),
+    "seconds_to_first_token": seconds_as_ns,
+    "first_token_at": unix_nano,
+    "is_stream": truth,
+}
+"""The fields that :func:`interpret` reads without content, and how."""
 
 
-def _kind(reader: _Reader) -> AiKind | None:
-    """From the operation; without a known one a tool's name or call id, then a model, decides."""
-    operation = (reader.first("operation", text) or "").lower()
-    if operation in _KINDS:
-        return _KINDS[operation]
-    if reader.first("tool_name", text) or reader.first("tool_call_id", text):
-        return AiKind.TOOL
-    if reader.first("request_model", text) or reader.first("response_model", text):
-        return AiKind.INTERACTION
-    return None
-
-
-def _headline(kind: AiKind, reader: _Reader) -> Interaction:
+def _headline(span: Span, kind: AiKind, operation: str | None, reader: Reader) -> Interaction:
     """What lists and statistics ask for."""
-    provider = reader.first("provider", text)
+    told = reader.read(_HEADLINE)
+    get = told.get
+    is_tool, name, provider = kind is AiKind.TOOL, get("name_of_it"), get("provider")
     return Interaction(
         kind=kind,
-        operation=reader.first("operation", text),
-        provider=provider_name(provider) if provider else None,
-        request_model=reader.first("request_model", text),
-        response_model=reader.first("response_model", text),
-        response_id=reader.first("response_id", text),
-        conversation_id=reader.first("conversation_id", text),
-        agent=reader.first("agent", text),
-        tool_name=reader.first("tool_name", text),
-        tool_call_id=reader.first("tool_call_id", text),
-        usage=_usage(reader),
-        cost_usd=reader.first("cost_usd", amount),
-        time_to_first_token_ns=reader.first("seconds_to_first_token", seconds_as_ns),
+        operation=operation,
+        provider=provider_name(provider, get("product", "")) if provider else None,
+        request_model=get("request_model"),
+        response_model=get("response_model"),
+        response_id=get("response_id"),
+        conversation_id=get("conversation_id"),
+        agent=get("agent") or (name if kind is AiKind.AGENT else None),
+        tool_name=get("tool_name", name) if is_tool else None,
+        tool_call_id=get("tool_call_id") if is_tool else None,
+        usage=_usage(told),
+        cost_usd=_cost(told),
+        time_to_first_token_ns=_time_to_first_token(span, kind, told),
     )
 
 
-def _with_content(headline: Interaction, reader: _Reader, facts: SpanFacts) -> Interaction:
-    inputs = reader.messages(_INPUTS, facts)
-    outputs = reader.messages(_OUTPUTS, facts)
-    instructions = reader.first("system_instructions", structured_or_text)
-    return replace(
-        headline,
-        tool_arguments=reader.first("tool_arguments", structured_or_text),
-        tool_result=reader.first("tool_result", structured_or_text),
+def _usage(told: Mapping[str, Any]) -> Usage:
+    """Some libraries hand on what their provider calls input, without what came from a cache: no part is greater than
+    the whole, so a whole that is smaller than its parts is without them."""
+    cache_read, cache_write = told.get("cache_read_tokens"), told.get("cache_write_tokens")
+    reasoning = told.get("reasoning_tokens")
+    return Usage(
+        input=_whole(told.get("input_tokens"), (cache_read or 0) + (cache_write or 0)),
+        output=_whole(told.get("output_tokens"), reasoning or 0),
+        cache_read=cache_read,
+        cache_write=cache_write,
+        reasoning=reasoning,
+    )
+
+
+def _whole(total: int | None, parts: int) -> int | None:
+    return total if total is None or parts <= total else min(total + parts, MAX_INT)
+
+
+def _cost(told: Mapping[str, Any]) -> str | None:
+    """Zero is what libraries write that know no price, and of calls that failed: it tells nothing."""
+    cost: str | None = told.get("cost_usd")
+    if cost is None and "input_cost_usd" in told and "output_cost_usd" in told:
+        cost = amount(Decimal(told["input_cost_usd"]) + Decimal(told["output_cost_usd"]))
+    return None if cost == "0" else cost
+
+
+def _time_to_first_token(span: Span, kind: AiKind, told: Mapping[str, Any]) -> int | None:
+    """As it is told, or from a time that is, or from the event of the first chunk."""
+    if told.get("is_stream") is False:
+        return None
+    if "seconds_to_first_token" in told or kind is not AiKind.INTERACTION:
+        return told.get("seconds_to_first_token")
+    first = told.get("first_token_at")
+    if first is None and (events := span.events):
+        first = next((event.time_unix_nano for event in events if event.name in _FIRST_TOKEN_EVENTS), None)
+    return None if first is None or first < span.start_time_unix_nano else first - span.start_time_unix_nano
+
+
+def _with_content(headline: Interaction, span: Span, reader: Reader, facts: SpanFacts) -> Interaction:
+    kind = headline.kind
+    is_prompted = kind in (AiKind.INTERACTION, AiKind.AGENT)
+    inputs, outputs = reader.messages(INPUTS, facts), reader.messages(OUTPUTS, facts)
+    instructions = reader.first("system_instructions", _instructions) if is_prompted else None
+    return headline._replace(
+        tool_arguments=reader.first("tool_arguments", structured_or_text) if kind is AiKind.TOOL else None,
+        tool_result=reader.first("tool_result", structured_or_text) if kind is AiKind.TOOL else None,
         input_messages=inputs,
         output_messages=outputs,
-        system_instructions=_system_parts(inputs) if instructions is None else instructions,
+        system_instructions=instructions or _system_parts(inputs),
         tool_calls=None if outputs is None else tool_calls(outputs),
+        tool_definitions=reader.objects(TOOL_DEFINITIONS, facts) if is_prompted else None,
+        documents=reader.objects(DOCUMENTS, facts) if kind is AiKind.RETRIEVAL else None,
+        evaluations=evaluations_of(facts.events) or None,
+        usage_details=reader.usage_details() or None,
+        previous_response_id=reader.first("previous_response_id", text),
         finish_reasons=_finish_reasons(reader, outputs),
-        parameters=reader.parameters(),
+        parameters={} if kind is AiKind.TOOL else reader.parameters(),
+        error=_error(span, reader, facts),
         warnings=tuple(reader.warnings),
+        unreadable=tuple(reader.unreadable),
     )
 
 
-def _usage(reader: _Reader) -> Usage:
-    return Usage(
-        input=reader.first("input_tokens", count),
-        output=reader.first("output_tokens", count),
-        cache_read=reader.first("cache_read_tokens", count),
-        cache_write=reader.first("cache_write_tokens", count),
-        reasoning=reader.first("reasoning_tokens", count),
-    )
+def _instructions(value: Any) -> list[Any]:
+    """Parts, of a text as well."""
+    return parts_of(structured_or_text(value))
 
 
 def _system_parts(messages: Sequence[Mapping[str, Any]] | None) -> list[Any] | None:
-    parts = [part for one in messages or () if one["role"] == "system" for part in one["parts"]]
+    parts = [part for one in messages or () if one["role"] in INSTRUCTING for part in one["parts"]]
     return parts or None
 
 
-def _finish_reasons(reader: _Reader, outputs: Sequence[Mapping[str, Any]] | None) -> list[str] | None:
+def _finish_reasons(reader: Reader, outputs: Sequence[Mapping[str, Any]] | None) -> list[str] | None:
     """From the span, else from the messages, where older conventions put them."""
     reasons = reader.first("finish_reasons", texts)
     if not reasons:
         named = [one.get("finish_reason") for one in outputs or ()]
         reasons = [reason for reason in named if isinstance(reason, str) and reason]
-    return [FINISH_REASONS.get(reason, reason) for reason in reasons] or None
+    return [_finish_reason(reason) for reason in reasons] or None
+
+
+def _finish_reason(reason: str) -> str:
+    """In lower case, as some libraries write the names of enumerations, others in the member of a class."""
+    name = reason.lower().removeprefix("finishreason.")
+    return FINISH_REASONS.get(name, name)
+
+
+def _error(span: Span, reader: Reader, facts: SpanFacts) -> str | None:
+    said = (reader.first(field, text) for field in ("error_type", "error_message", "level"))
+    return error_of(span, facts.events, *said)

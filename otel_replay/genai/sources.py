@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from otel_replay.genai.messages import Message, Warn, message, read_messages
-from otel_replay.genai.values import is_empty, structured_or_text
+from otel_replay.genai.facts import Attributes, SpanFacts, in_order
+from otel_replay.genai.messages import Message, Warn, message, read_messages, text_message
+from otel_replay.genai.payloads import messages_of
+from otel_replay.genai.values import UnreadableError, from_json, is_empty, json_value, structured_or_text
+from otel_replay.model import AiKind
 
-Attributes = Mapping[str, Any]
 
+class Places(NamedTuple):
+    """Where content stands: attribute keys, prefixes of numbered ones, names of events and keys of their attributes."""
 
-@dataclass(frozen=True, slots=True)
-class SpanFacts:
-    """What a dialect may look at: attributes and events as plain Python, and who instrumented."""
-
-    attributes: Attributes
-    events: Sequence[tuple[str, Attributes]]
-    """(name, attributes), in the order recorded."""
-    scope_name: str = ""
+    keys: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    event_keys: tuple[str, ...] = ()
 
 
 class MessageSource(Protocol):
@@ -29,6 +29,9 @@ class MessageSource(Protocol):
     @property
     def name(self) -> str:
         """The key, prefix or event, for warnings."""
+
+    @property
+    def places(self) -> Places: ...
 
     def read(self, facts: SpanFacts, warn: Warn) -> list[Message]: ...
 
@@ -40,41 +43,102 @@ class InAttribute:
     name: str
     role: str
 
+    @property
+    def places(self) -> Places:
+        return Places(keys=(self.name,))
+
     def read(self, facts: SpanFacts, warn: Warn) -> list[Message]:
         value = facts.attributes.get(self.name)
         return [] if is_empty(value) else read_messages(value, self.role, warn)
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
-    """``PREFIX.N.role``, ``PREFIX.N.content``, ``PREFIX.N.tool_calls.M.name``, ...: one attribute per leaf."""
+class Texts:
+    """``KEY``: a text or a list of texts, each a message. ``is_json``: each is a JSON string."""
 
     name: str
     role: str
+    is_json: bool = False
+
+    @property
+    def places(self) -> Places:
+        return Places(keys=(self.name,))
 
     def read(self, facts: SpanFacts, warn: Warn) -> list[Message]:
-        messages: dict[int, dict[str, Any]] = {}
-        calls: dict[int, dict[int, dict[str, Any]]] = {}
-        for number, path, value in _numbered(facts.attributes, self.name):
-            item = messages.setdefault(number, {})
-            if call := _TOOL_CALL.fullmatch(path):
-                calls.setdefault(number, {}).setdefault(int(call[1]), {})[call[2]] = value
-            else:
-                item[path] = value
-        for number, numbered in calls.items():
-            messages[number]["tool_calls"] = [numbered[position] for position in sorted(numbered)]
-        return [message(messages[number], self.role) for number in sorted(messages)]
+        value = facts.attributes.get(self.name)
+        texts = value if isinstance(value, list) else [] if is_empty(value) else [value]
+        if not all(isinstance(one, str) for one in texts):
+            raise UnreadableError(f"expected text, got {type(value).__name__}")
+        return [text_message(self.role, from_json(one) if self.is_json else one) for one in texts]
 
 
-_TOOL_CALL = re.compile(r"tool_calls\.(\d{1,6})\.(\w+)", re.ASCII)
-_NUMBERED = re.compile(r"(\d{1,6})\.(.+)", re.ASCII | re.DOTALL)
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """``KEY``: whatever a span was given or gave, which a library writes down in its own or its provider's shape.
+
+    Where it plainly holds messages these are taken, anything else is one text. ``mime_key`` is where its type stands,
+    if anywhere; ``is_json``: a text is quoted, too; ``is_call``: it is a model's request or answer, and says
+    nothing if it has no messages. What a tool was given and gave are no messages, nor are the
+    documents that a retrieval found and the vectors of an embedding.
+    """
+
+    name: str
+    role: str
+    mime_key: str = ""
+    is_json: bool = False
+    is_call: bool = False
+
+    @property
+    def places(self) -> Places:
+        return Places(keys=(self.name,))
+
+    def read(self, facts: SpanFacts, warn: Warn) -> list[Message]:
+        value = facts.attributes.get(self.name)
+        if is_empty(value) or facts.kind is AiKind.TOOL:
+            return []
+        if self.role == "assistant" and (facts.kind is AiKind.RETRIEVAL or facts.operation == "embeddings"):
+            return []
+        parsed = self._parsed(value, facts.attributes.get(self.mime_key))
+        if is_empty(parsed) or (isinstance(parsed, Mapping) and all(one is None for one in parsed.values())):
+            return []
+        if isinstance(parsed, str):
+            return [text_message(self.role, parsed)]
+        found = messages_of(parsed, self.role)
+        if found is not None or self.is_call:
+            return found or []
+        text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+        return [text_message(self.role, text)]
+
+    def _parsed(self, value: Any, mime_type: Any) -> Any:
+        if mime_type == "application/json" and isinstance(value, str):
+            return json_value(value)
+        if mime_type == "text/plain":
+            return value
+        return from_json(value) if self.is_json else structured_or_text(value)
 
 
-def _numbered(attributes: Attributes, prefix: str) -> Iterator[tuple[int, str, Any]]:
-    start = f"{prefix}."
-    for key, value in attributes.items():
-        if key.startswith(start) and (match := _NUMBERED.fullmatch(key, len(start))):
-            yield int(match[1]), match[2], value
+def _with_calls_in_order(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    calls = item.get("tool_calls")
+    return {**item, "tool_calls": in_order(calls)} if isinstance(calls, Mapping) else item
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """``PREFIX.N.role``, ``PREFIX.N.content``, ``PREFIX.N.tool_calls.M.name``, ...: one attribute per leaf.
+
+    ``shape`` makes what :func:`message` reads of what stands under a number.
+    """
+
+    name: str
+    role: str
+    shape: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _with_calls_in_order
+
+    @property
+    def places(self) -> Places:
+        return Places(prefixes=(self.name,))
+
+    def read(self, facts: SpanFacts, warn: Warn) -> list[Message]:
+        return [message(self.shape(item), self.role) for item in facts.numbered(self.name) if isinstance(item, Mapping)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +154,23 @@ class InEvents:
     def name(self) -> str:
         return "events " + ", ".join(self.roles)
 
+    @property
+    def places(self) -> Places:
+        return Places(events=tuple(self.roles), event_keys=("content", "message", "tool_calls", "gen_ai.event.content"))
+
     def read(self, facts: SpanFacts, warn: Warn) -> list[Message]:
-        return [message(_event_body(body), self.roles[name]) for name, body in facts.events if name in self.roles]
+        return [message(event_body(body), self.roles[name]) for name, body in facts.events if name in self.roles]
 
 
-def _event_body(attributes: Attributes) -> dict[str, Any]:
+def event_body(attributes: Attributes) -> dict[str, Any]:
+    """The message in a message event: without what says which event of which library it is."""
     body = dict(attributes)
     for key in ("gen_ai.event.content", "message"):
         nested = structured_or_text(body.get(key))
         if isinstance(nested, Mapping):
             del body[key]
             body |= nested
-    return body
+    return {key: value for key, value in body.items() if not str(key).startswith(("gen_ai.", "event."))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +184,10 @@ class InEventAttribute:
     @property
     def name(self) -> str:
         return f"event {self.event}"
+
+    @property
+    def places(self) -> Places:
+        return Places(events=(self.event,), event_keys=(self.key,))
 
     def read(self, facts: SpanFacts, warn: Warn) -> list[Message]:
         values = [attributes.get(self.key) for name, attributes in facts.events if name == self.event]

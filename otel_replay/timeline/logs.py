@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_ERROR, LogRecord
 
-from otel_replay.genai import DETAILS_EVENT, event_action, session_of
+from otel_replay.genai import Told, event_action, session_of, told_by_log
 from otel_replay.model import StoredLog
 from otel_replay.otlp.attributes import any_value, attribute_map
 from otel_replay.timeline.entry import Entry, Status
+from otel_replay.timeline.happenings import happening
 from otel_replay.timeline.plain import plain
 from otel_replay.timeline.spans import SpanKey
 from otel_replay.timeline.titles import action_title, first, log_title
@@ -29,14 +31,24 @@ def log_entries(logs: Iterable[StoredLog]) -> list[Entry]:
     return list(found.values())
 
 
-def contents_by_span(logs: Iterable[StoredLog]) -> dict[SpanKey, dict[str, Any]]:
-    """What log events say of the inference of a span: its messages, where a library keeps them off the span."""
-    found: dict[SpanKey, dict[str, Any]] = {}
-    for log in sorted((log for log in logs if log.record.span_id), key=_canonical):
+def contents_by_span(logs: Iterable[StoredLog]) -> dict[SpanKey, Told]:
+    """What log events say of the operation of a span: its messages, where a library keeps them off the span."""
+    attributes_of: dict[SpanKey, dict[str, Any]] = defaultdict(dict)
+    events_of: dict[SpanKey, list[tuple[str, Mapping[str, Any]]]] = defaultdict(list)
+    distinct = {log.digest: log for log in sorted(logs, key=_canonical) if log.record.span_id}
+    for log in sorted(distinct.values(), key=_by_time):
         attributes = attribute_map(log.record.attributes)
-        if _event_name(log.record, attributes) == DETAILS_EVENT:
-            found.setdefault((log.record.trace_id.hex(), log.record.span_id.hex()), {}).update(attributes)
-    return found
+        told = told_by_log(_event_name(log.record, attributes), attributes, any_value(log.record.body))
+        if told:
+            key = (log.record.trace_id.hex(), log.record.span_id.hex())
+            attributes_of[key].update(told.attributes)
+            events_of[key].extend(told.events)
+    return {key: Told(told, events_of[key]) for key, told in attributes_of.items()}
+
+
+def _by_time(log: StoredLog) -> tuple[int, tuple[str, bytes, bytes, bytes]]:
+    """Messages in the order in which they were said."""
+    return log.record.time_unix_nano or log.record.observed_time_unix_nano, _canonical(log)
 
 
 def _event_name(record: LogRecord, attributes: dict[str, Any]) -> str:
@@ -105,6 +117,8 @@ def _identity(
         return "system", entry_id, f"session {event}"
     if action := event_action(event_name, attributes):
         return "action", f"log:{log.digest}", action_title(action)
+    if told := happening(event_name, attributes):
+        return told.kind, f"log:{log.digest}", told.title
     return "log", f"log:{log.digest}", ""
 
 

@@ -10,10 +10,11 @@ import xxhash
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.proto.trace.v1.trace_pb2 import Status as SpanStatus
 
-from otel_replay.genai import AI_NAMESPACES, interpret, session_of, user_action
+from otel_replay.genai import Told, interpret, is_told, session_of, user_action
 from otel_replay.model import Interaction, StoredSpan, UserAction
 from otel_replay.otlp.attributes import attribute_map
 from otel_replay.timeline.entry import Entry, Status, usage_dict
+from otel_replay.timeline.happenings import gap
 from otel_replay.timeline.plain import plain
 from otel_replay.timeline.titles import action_title, interaction_title, span_title
 
@@ -33,12 +34,10 @@ class SpanNode:
     warnings: tuple[str, ...] = ()
 
 
-def span_nodes(
-    spans: Iterable[StoredSpan], told_in_logs: Mapping[SpanKey, Mapping[str, Any]]
-) -> dict[SpanKey, SpanNode]:
+def span_nodes(spans: Iterable[StoredSpan], told_in_logs: Mapping[SpanKey, Told]) -> dict[SpanKey, SpanNode]:
     """One node per span identity, the same for any order and repetition of the spans.
 
-    ``told_in_logs`` are the attributes that log events add to what an AI span says.
+    ``told_in_logs`` is what log events add to what an AI span says.
     """
     winners: dict[SpanKey, StoredSpan] = {}
     for stored in spans:
@@ -66,20 +65,21 @@ def _encoded(message: Any) -> bytes:
     return encoded
 
 
-def _node(stored: StoredSpan, told_in_logs: Mapping[str, Any] | None) -> SpanNode:
+def _node(stored: StoredSpan, told_in_logs: Told | None) -> SpanNode:
     span = stored.span
     attributes = attribute_map(span.attributes)
     resource = attribute_map(stored.resource.attributes)
     interaction = interpret(span, stored.scope.name, told_elsewhere=told_in_logs)
     action = None if interaction else user_action(span, stored.scope.name)
+    left_out = gap(attributes)
     start = span.start_time_unix_nano or span.end_time_unix_nano
     entry = Entry(
         id=entry_id((stored.trace_id, stored.span_id)),
-        kind=_kind(interaction, action),
+        kind=left_out.kind if left_out else _kind(interaction, action),
         start_unix_nano=start,
         end_unix_nano=max(start, span.end_time_unix_nano),
         raw_start_unix_nano=start,
-        title=_title(span, attributes, interaction, action),
+        title=left_out.title if left_out else _title(span, attributes, interaction, action),
         detail=_detail(stored, attributes, resource, interaction, action),
         status=_STATUS.get(span.status.code, "unset"),
         trace_id=stored.trace_id,
@@ -131,7 +131,10 @@ def _detail(
         "status_message": span.status.message,
     }
     if interaction is not None:
-        detail["attributes"] = {key: value for key, value in attributes.items() if not key.startswith(AI_NAMESPACES)}
+        unread = tuple(interaction.unreadable)
+        detail["attributes"] = {
+            key: value for key, value in attributes.items() if key.startswith(unread) or not is_told(key)
+        }
         detail |= _interaction_detail(interaction)
     if action is not None:
         detail["action"] = {"name": action.name, "target": action.target}
@@ -159,7 +162,15 @@ def _interaction_detail(interaction: Interaction) -> dict[str, Any]:
         "conversation_id": interaction.conversation_id,
         "agent": interaction.agent,
         "parameters": interaction.parameters,
+        "tool_definitions": interaction.tool_definitions,
+        "evaluations": interaction.evaluations,
+        "usage_details": interaction.usage_details,
+        "response_id": interaction.response_id,
+        "previous_response_id": interaction.previous_response_id,
+        "error": interaction.error,
     }
+    if interaction.kind == "retrieval":
+        detail["documents"] = interaction.documents
     if interaction.kind == "tool":
         detail["tool"] = {
             "name": interaction.tool_name,

@@ -143,6 +143,37 @@ def test_whatever_comes_is_divided_into_disjoint_pieces(data: bytes) -> None:
     assert isinstance(text_of(data), str)
 
 
+def test_messages_of_a_request_that_was_copied_whole_are_pieces() -> None:
+    """Each turn repeats those before, under whatever key: they are the same pieces."""
+    history = [{"role": "user", "content": 'a "quoted\\" ], {'}, {"role": "assistant", "content": "b"}]
+    rest = {"tools": [{"name": "f"}], "temperature": 0.2}
+    first = pieces(span({"input.value": json.dumps({"model": "m", "messages": history, **rest})}))
+    second = pieces(span({"input.value": json.dumps({"model": "m", "messages": [*history, text("c")], **rest})}))
+    assert [json.loads(piece) for piece in first[1:3]] == history
+    assert [*second[:3], second[4]] == first
+    assert [text_of(piece) for piece in first] == ["m", 'a "quoted\\" ], {', "b", "f\n0.2"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        '{"messages": []}',
+        '{"messages": [{"role": "user", "content": "only one"}]}',
+        '{"messages": [{"role": "user"}, {"role": "user"}',
+        '{"messages": [1, 2, "cut',
+        '{"content": "\\"messages\\": [1, 2]"}',
+        '{"messages": [1,, 2]}',
+    ],
+)
+def test_other_objects_are_one_piece(request_: str) -> None:
+    assert elements(request_.encode()) == [(0, len(request_))]
+
+
+def test_vectors_are_no_content() -> None:
+    built = span({"openinference.span.kind": "EMBEDDING", "embedding.embeddings.0.embedding.vector": [0.5] * 1536})
+    assert pieces(built) == []
+
+
 def test_an_array_of_very_many_elements_is_one_piece() -> None:
     data = b"[" + b",".join([b"1"] * (MAX_ELEMENTS + 1)) + b"]"
     assert elements(data) == [(0, len(data))]

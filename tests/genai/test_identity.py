@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from otel_replay.genai import SESSION_MARKERS, conversation_id
+from otel_replay.genai import SESSION_MARKERS, interpret
 from otel_replay.genai.identity import (
+    CONVERSATION_KEYS,
     RESOURCE_SESSION_KEYS,
     SPAN_SESSION_KEYS,
     USER_KEYS,
@@ -20,6 +23,7 @@ from otel_replay.genai.identity import (
     resource_identity,
     scope_identity,
 )
+from otel_replay.genai.interpret import AI_KEYS
 from tests.genai.spans import key_values, span
 
 PRECEDENCE = [("span", key) for key in SPAN_SESSION_KEYS] + [("resource", key) for key in RESOURCE_SESSION_KEYS]
@@ -46,6 +50,14 @@ def test_documented_order() -> None:
         "session.id",
         "langfuse.session.id",
         "traceloop.association.properties.session_id",
+        "lmnr.association.properties.session_id",
+        "ai.telemetry.metadata.sessionId",
+        "ai.settings.context.sessionId",
+        "langfuse.trace.metadata.langfuse_session_id",
+        "langfuse.observation.metadata.langfuse_session_id",
+        "langsmith.metadata.session_id",
+        "mlflow.trace.session",
+        "microsoft.session.id",
         "splunk.rumSessionId",
         "session.id",
         "rum.sessionId",
@@ -90,10 +102,23 @@ def test_session_and_user_may_stand_in_different_places() -> None:
     assert found == Identity("7", "u1")
 
 
-def test_a_conversation_is_no_session() -> None:
-    attributes = {"gen_ai.conversation.id": "c1"}
-    assert conversation_id(attributes) == "c1"
+@pytest.mark.parametrize("strongest", range(len(CONVERSATION_KEYS)))
+def test_a_conversation_is_no_session(strongest: int) -> None:
+    """Nor does a session name a conversation, nor anything a conversation outside of AI spans."""
+    attributes = {key: f"id of {key}" for key in CONVERSATION_KEYS[strongest:]}
+    found = interpret(span({"gen_ai.operation.name": "chat", "session.id": "s1", **attributes}))
+    assert found is not None
+    assert found.conversation_id == f"id of {CONVERSATION_KEYS[strongest]}"
     assert session_id(attributes, attributes) is None
+    assert interpret(span(attributes)) is None
+
+
+@pytest.mark.parametrize(
+    "key", ["langsmith.trace.session_id", "gen_ai.conversation.id", "thread_id", "genkit:sessionId", "user.name"]
+)
+def test_what_is_no_session_and_no_user(key: str) -> None:
+    """LangSmith calls a project a session."""
+    assert identity({key: "x"}) == Identity()
 
 
 @pytest.mark.parametrize("key", sorted({*SPAN_SESSION_KEYS, *RESOURCE_SESSION_KEYS}))
@@ -109,3 +134,15 @@ def test_every_user_key_holds_a_marker(key: str) -> None:
 @pytest.mark.parametrize("markers", [SESSION_MARKERS, USER_MARKERS])
 def test_no_marker_is_found_by_way_of_another(markers: tuple[bytes, ...]) -> None:
     assert not [one for one in markers for other in markers if one != other and other in one]
+
+
+def test_the_documentation_names_every_key() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text()
+    rows = dict(re.findall(r"^\| (session|user|conversation)[^|]*\| (.*) \|$", page, re.MULTILINE))
+    for name, keys in (("session", SPAN_SESSION_KEYS), ("user", USER_KEYS), ("conversation", CONVERSATION_KEYS)):
+        assert re.findall(r"`([^`]+)`", rows[name]) == list(keys)
+    recognised = page.partition("What a dialect does not carry")[0]
+    assert not [key for key in AI_KEYS if f"`{key}`" not in recognised and key not in OLD_KEYS]
+
+
+OLD_KEYS = ("gen_ai.request_model", "gen_ai.response_model")

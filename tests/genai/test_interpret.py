@@ -7,11 +7,8 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from otel_replay.genai import AI_MARKERS, interpret
-from otel_replay.genai.otel import OTEL
+from otel_replay.genai import interpret
 from otel_replay.model import AiKind, Interaction, Usage
 
 from .spans import span
@@ -323,8 +320,6 @@ def test_token_counts(value: Any, expected: int | None) -> None:
         ("0.01230", "0.0123"),
         (2, "2"),
         (100.0, "100"),
-        (0.0, "0"),
-        ("-0", "0"),
         (-0.1, None),
         (math.nan, None),
         (math.inf, None),
@@ -341,6 +336,13 @@ def test_cost(value: Any, expected: str | None) -> None:
     found = read({**CHAT, "gen_ai.usage.cost": value})
     assert found.cost_usd == expected
     assert len(found.warnings) == (expected is None)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, "-0"])
+def test_zero_is_no_reported_cost(value: Any) -> None:
+    """Libraries write it where they know no price, and of calls that failed."""
+    found = read({**CHAT, "gen_ai.usage.cost": value})
+    assert (found.cost_usd, found.warnings) == (None, ())
 
 
 @pytest.mark.parametrize(
@@ -376,65 +378,3 @@ def test_time_to_first_token(value: Any, expected: int | None) -> None:
 )
 def test_finish_reasons(value: Any, expected: list[str] | None) -> None:
     assert read({**CHAT, "gen_ai.response.finish_reasons": value}).finish_reasons == expected
-
-
-KEYS = sorted(
-    {
-        *(
-            key
-            for name in OTEL.__slots__
-            for key in getattr(OTEL, name)
-            if isinstance(key, str) and key.startswith("gen_ai.")
-        ),
-        *(source.name for source in (*OTEL.input_messages, *OTEL.output_messages)),
-        *(
-            f"gen_ai.{side}.0.{leaf}"
-            for side in ("prompt", "completion")
-            for leaf in ("role", "content", "tool_calls.0.id")
-        ),
-        "content",
-        "message",
-        "gen_ai.event.content",
-    }
-)
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats()
-    | st.binary(max_size=8)
-    | st.text(max_size=12)
-)
-TEXTS = st.sampled_from(
-    ["chat", "execute_tool", "[]", "{}", '[{"role": "user"}]', '{"parts": [1, {"type": 2}]}', '["x"]']
-)
-VALUES = st.recursive(
-    SCALARS | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["role", "parts", "content"]), inner),
-    max_leaves=6,
-)
-ATTRIBUTES = st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=8), VALUES, max_size=8)
-EVENTS = st.lists(
-    st.tuples(st.sampled_from(["gen_ai.user.message", "gen_ai.choice", "gen_ai.content.prompt"]), ATTRIBUTES),
-    max_size=2,
-)
-
-
-@settings(deadline=None)
-@given(ATTRIBUTES, EVENTS)
-def test_never_raises_and_never_lacks_a_marker(attributes: dict[str, Any], events: list[tuple[str, Any]]) -> None:
-    written = span(attributes, events=events)
-    found = interpret(written)
-    if found is not None:
-        assert any(marker in written.SerializeToString() for marker in AI_MARKERS)
-        for messages in (found.input_messages, found.output_messages):
-            assert messages is None or all(isinstance(one["parts"], list) for one in messages)
-
-
-@settings(deadline=None)
-@given(VALUES)
-def test_any_value_under_any_key_leaves_the_rest_alone(value: Any) -> None:
-    for key in KEYS:
-        found = interpret(span({**CHAT, "gen_ai.response.id": "r1", **({} if key in CHAT else {key: value})}))
-        assert found is not None
-        assert found.request_model == "gpt-4o-mini"
