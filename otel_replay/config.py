@@ -5,11 +5,14 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.privacy.policy import Policies, read_policy
 from otel_replay.privacy.retention import Retentions, read_retention
+
+if TYPE_CHECKING:
+    from otel_replay.genai.overrides import Override
 
 ENVIRONMENT_PREFIX = "OTEL_REPLAY_"
 """Each option ``--some-name`` of the command line is also read from ``OTEL_REPLAY_SOME_NAME``."""
@@ -42,7 +45,7 @@ class Settings:
     """Of all requests that are being worked on; at least two of the largest, which are one packed and unpacked."""
 
     config: Path | None = None
-    """Rules of redaction and retention: :func:`read_config`."""
+    """Rules of redaction and retention, and prices: :func:`read_config`."""
 
     @property
     def is_loopback(self) -> bool:
@@ -60,10 +63,11 @@ class Rules:
 
     policies: Policies = field(default_factory=Policies)
     retentions: Retentions = field(default_factory=Retentions)
+    prices: tuple[Override, ...] = ()
 
 
 def read_config(path: Path | None) -> Rules:
-    """Reads ``[privacy]`` and ``[retention]``, and for one project ``[projects.NAME.privacy]`` and so on.
+    """Reads ``[privacy]`` and ``[retention]``, for one project ``[projects.NAME.privacy]`` and so on; ``[[prices]]``.
 
     Without a file, or without a section, the defaults hold. Raises :class:`InvalidRequest` that names the place.
     """
@@ -73,8 +77,9 @@ def read_config(path: Path | None) -> Rules:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidRequest(f"{path}: {error}") from error
+    prices = _prices(document.pop("prices", []))
     projects = _tables(document.get("projects", {}), "projects")
-    _refuse_unknown(document, "privacy retention projects", str(path))
+    _refuse_unknown(document, "privacy retention projects", str(path), "prices")
     for name, told in projects.items():
         _refuse_unknown(told, "privacy retention", f"projects.{name}")
     policies = {
@@ -90,7 +95,15 @@ def read_config(path: Path | None) -> Rules:
     return Rules(
         Policies(read_policy(document.get("privacy", {}), "privacy"), policies),
         Retentions(read_retention(document.get("retention", {}), "retention"), retentions),
+        prices,
     )
+
+
+def _prices(told: Any) -> tuple[Override, ...]:
+    # Not with the module: what it stands beside loads protobuf, which takes longer than `--help` should.
+    from otel_replay.genai.overrides import read_overrides
+
+    return read_overrides(told)
 
 
 def _tables(told: Any, where: str) -> dict[str, dict[str, Any]]:
@@ -99,10 +112,10 @@ def _tables(told: Any, where: str) -> dict[str, dict[str, Any]]:
     return told
 
 
-def _refuse_unknown(document: dict[str, Any], known: str, where: str) -> None:
+def _refuse_unknown(document: dict[str, Any], known: str, where: str, *more: str) -> None:
     unknown = sorted(set(document) - set(known.split()))
     if unknown:
-        raise InvalidRequest(f"{where}: {unknown[0]!r} is unknown", hint=f"known here: {known}")
+        raise InvalidRequest(f"{where}: {unknown[0]!r} is unknown", hint=f"known here: {' '.join((known, *more))}")
     for name in document:
         if not isinstance(document[name], dict):
             raise InvalidRequest(f"{where}: {name} is no table")

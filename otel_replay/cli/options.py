@@ -87,6 +87,8 @@ def call_options(only: str) -> Callable[[Function], Function]:
         "--label": "Only in sessions with this label.",
         "--service": f"Only {only} by this service.",
         "--model": f"Only {only} of this model, asked for or answering.",
+        "--provider": f"Only {only} by this provider.",
+        "--variant": f"Only {only} of this variant.",
     }
 
     def decorate(command: Function) -> Function:

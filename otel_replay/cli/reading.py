@@ -77,7 +77,9 @@ def sessions(db: Path, url: str | None, form: str, **filters: Any) -> None:
 @click.command()
 @option(
     "--by",
-    type=click.Choice(["model", "provider", "service", "operation", "user", "feature", "variant", "day"]),
+    type=click.Choice(
+        ["model", "provider", "service", "operation", "user", "feature", "variant", "day", "session", "conversation"]
+    ),
     default="model",
     show_default=True,
     help="What to group by.",
@@ -89,7 +91,9 @@ def sessions(db: Path, url: str | None, form: str, **filters: Any) -> None:
 @source_options
 @form_option("text", "json")
 def stats(db: Path, url: str | None, form: str, **filters: Any) -> None:
-    """What model calls cost, how long they took, how many failed.
+    """What model calls cost, how long they took, how many failed; each counted once, whoever tells of it.
+
+    By variant they stand side by side.
 
     Times are widened to whole hours, to whole days by user and by day; percentiles are within 1 %.
     """

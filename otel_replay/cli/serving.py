@@ -49,7 +49,7 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="Limit of all requests at work; beyond it senders come again later.",
 )
-@option("--config", type=PEM, help="TOML file with [privacy] and [retention]: docs/privacy.md.")
+@option("--config", type=PEM, help="TOML file with [privacy], [retention], [[prices]].")
 @option("--demo", is_flag=True, help="Load the sample session and start the example chat application.")
 @option("--demo-port", type=click.IntRange(0, 65535), default=8600, show_default=True, help="Port of the example.")
 def serve(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -84,16 +85,55 @@ def print_traces(page: dict[str, Any]) -> None:
 
 
 def print_stats(table: dict[str, Any]) -> None:
-    numbers = ("calls", "errors", "tokens in", "out", "cost USD", "p50 ms", "p95 ms", "p99 ms")
-    shown = _Table((table["by"], *numbers), right=numbers)
-    for one in (*table["groups"], {"group": "all", **table["total"]}) if table["groups"] else ():
-        tokens, latency = one["tokens"], one["latency_ns"] or {}
-        times = (f"{int(latency[name]) / 10**6:.1f}" if name in latency else "" for name in ("p50", "p95", "p99"))
-        counts = (one["interactions"], one["errors"], tokens["input"], tokens["output"], one["cost_usd"])
-        shown.add(one["group"] or "(none)", *counts, *times)
-    shown.print("no model calls")
+    if not table["groups"]:
+        _console().print("no model calls")
+    else:
+        lines = [*table["groups"], {"group": "all", **table["total"]}]
+        (_print_side_by_side if table["by"] == "variant" else _print_lines)(table["by"], lines)
     if table["waiting"]:
         click.echo(f"{table['waiting']} more are stored and not counted yet", err=True)
+    costs = table["total"]["costs_usd"] or {}
+    for source, told in (("override", "your own prices"), ("computed", "price lists")):
+        if Decimal(costs.get(source, 0)):
+            click.echo(f"{costs[source]} of {table['total']['cost_usd']} USD computed from {told}", err=True)
+
+
+def _print_lines(by: str, lines: Sequence[dict[str, Any]]) -> None:
+    """A line for each group."""
+    numbers = ("calls", "errors", "tokens in", "out", "cost USD", "p50 ms", "p95 ms", "p99 ms")
+    shown = _Table((by, *numbers), right=numbers)
+    for one in lines:
+        times = (_ms(one["latency_ns"], name) for name in ("p50", "p95", "p99"))
+        counts = (one["interactions"], one["errors"], one["tokens"]["input"], one["tokens"]["output"], one["cost_usd"])
+        shown.add(one["group"] or "(none)", *counts, *times)
+    shown.print("")
+
+
+def _print_side_by_side(by: str, lines: Sequence[dict[str, Any]]) -> None:
+    """A column for each group, so that they can be compared."""
+    names = [one["group"] or "(none)" for one in lines]
+    shown = _Table((by, *names), right=names)
+    shown.add("calls", *(one["interactions"] for one in lines))
+    shown.add("errors", *(one["errors"] for one in lines))
+    shown.add("errors, % of calls", *(_each(one, 100 * one["errors"], 1) for one in lines))
+    for name in ("input", "output"):
+        shown.add(f"{name} tokens a call", *(_each(one, one["tokens"][name], 1) for one in lines))
+    shown.add("cost USD", *(one["cost_usd"] for one in lines))
+    shown.add("cost USD a call", *(_each(one, one["cost_usd"], 6) for one in lines))
+    for title, times in (("latency", "latency_ns"), ("first token", "time_to_first_token_ns")):
+        for name in ("p50", "p95", "p99", "mean"):
+            shown.add(f"{title} {name} ms", *(_ms(one[times], name) for one in lines))
+    shown.print("")
+
+
+def _ms(times: dict[str, str] | None, name: str) -> str:
+    return f"{int(times[name]) / 10**6:.1f}" if times else ""
+
+
+def _each(one: dict[str, Any], total: int | str | None, digits: int) -> str:
+    """A sum by calls."""
+    calls = one["interactions"]
+    return "" if total is None or not calls else f"{Decimal(total) / calls:.{digits}f}"
 
 
 def print_hits(page: dict[str, Any]) -> None:

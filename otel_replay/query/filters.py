@@ -48,6 +48,8 @@ class CallFilters(_OfCalls, total=False):
 
     session_id: str | None
     conversation_id: str | None
+    provider: str | None
+    variant: str | None
 
 
 class SpanFilters(_Period, total=False):

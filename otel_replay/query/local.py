@@ -120,12 +120,14 @@ class LocalReplay:
         **filters: Unpack[CallFilters],
     ) -> dict[str, Any]:
         """What model calls cost, how long they took and how many failed, by ``model``, ``provider``, ``service``,
-        ``operation``, ``user``, ``feature``, ``variant`` or ``day``; the groups with the most calls first.
+        ``operation``, ``user``, ``feature``, ``variant``, ``day``, ``session`` or ``conversation``; the groups with the
+        most calls first. Every call is counted once, whoever tells of it.
 
         The document: :func:`otel_replay.query.statistics.table_dict`. Counting follows storing within moments;
         ``wait_ns`` waits for that, up to 10 s.
 
-        Filters: ``session_id conversation_id user feature label service model since_unix_nano until_unix_nano``.
+        Filters: ``session_id conversation_id user feature label service model provider variant since_unix_nano
+        until_unix_nano``.
         """
         wanted = interaction_filter(**filters)
         waiting = wait_for(self._reader, self._project, lambda lag: lag.interactions, wait_ns)
@@ -249,7 +251,10 @@ class LocalReplay:
         streams: Sequence[StreamView],
         waiting: Mapping[str, int],
     ) -> Timeline:
-        timeline = build_timeline(subject=subject, sessions=sessions, spans=spans, logs=logs, streams=streams)
+        costs = self._reader.costs_of_traces(self._project, {span.trace_id for span in spans})
+        timeline = build_timeline(
+            subject=subject, sessions=sessions, spans=spans, logs=logs, streams=streams, costs=costs
+        )
         if not any(waiting.values()):
             return timeline
         warning = f"{sum(waiting.values())} chunks of the recording are stored but not distilled yet"

@@ -10,7 +10,7 @@ from otel_replay.query.filters import attribute_texts, in_range
 from otel_replay.query.times import parse_duration, parse_time
 from otel_replay.recording.untrusted import storable
 
-_CALLS = "session conversation user feature label service model since until"
+_CALLS = "session conversation user feature label service model provider variant since until"
 SESSIONS = "user feature label service model state has_error q since until limit cursor page"
 STATS = f"by {_CALLS} limit wait"
 SEARCH = f"q {_CALLS} limit cursor wait"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from otel_replay.model import Usage
-from otel_replay.store.base import Statistics, StatisticsTable
+from otel_replay.store.base import Statistics, StatisticsTable, Times
 
 DEFAULT_GROUPS = 100
 
@@ -15,12 +15,17 @@ def table_dict(by: str, table: StatisticsTable, waiting: int) -> dict[str, Any]:
 
     ::
 
-        {"by": "model", "groups": [{"group", "interactions", "errors", "cost_usd",
+        {"by": "model", "groups": [{"group", "interactions", "errors",
                                     "tokens": {"input", "output", "cache_read", "cache_write", "reasoning"},
-                                    "latency_ns": {"p50", "p95", "p99"}, "time_to_first_token_ns": {...}}],
+                                    "cost_usd", "costs_usd": {"reported", "override", "computed"},
+                                    "latency_ns": {"p50", "p95", "p99", "mean"}, "time_to_first_token_ns": {...},
+                                    "duration_ns"}],
          "total": {... without "group"}, "since_unix_nano", "until_unix_nano", "waiting": 0}
 
-    ``waiting`` interactions are stored and not counted yet. What no span said is null.
+    Every call is counted once, whoever tells of it. ``costs_usd`` are the parts of ``cost_usd`` by where they are from.
+    ``duration_ns`` is from the first start to the last end of the calls, null where roll-ups answer: it is there by
+    session and by conversation, and with the filters of these. ``waiting`` interactions are stored and not counted yet.
+    What no span said is null.
     """
     return {
         "by": by,
@@ -38,14 +43,16 @@ def _row_dict(row: Statistics) -> dict[str, Any]:
         "errors": row.errors,
         "tokens": {name: getattr(row.usage, name) for name in Usage.__slots__},
         "cost_usd": row.cost_usd,
-        "latency_ns": _percentiles(row.latency_ns),
-        "time_to_first_token_ns": _percentiles(row.time_to_first_token_ns),
+        "costs_usd": None if row.costs_usd is None else dict(row.costs_usd),
+        "latency_ns": _times(row.latency_ns),
+        "time_to_first_token_ns": _times(row.time_to_first_token_ns),
+        "duration_ns": _text(row.duration_ns),
     }
 
 
-def _percentiles(values: tuple[int, int, int] | None) -> dict[str, str] | None:
-    return None if values is None else dict(zip(("p50", "p95", "p99"), map(str, values), strict=True))
+def _times(times: Times | None) -> dict[str, str] | None:
+    return None if times is None else {name: str(value) for name, value in times._asdict().items()}
 
 
-def _text(unix_nano: int | None) -> str | None:
-    return None if unix_nano is None else str(unix_nano)
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)

@@ -6,11 +6,12 @@ Reading: a :class:`Reader` answers about one project at a time and never sees ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+from otel_replay.genai.prices import Cost, CostSource
 from otel_replay.model import AiKind, Chunk, DomEvent, Session, Signal, Source, StoredLog, StoredSpan, Usage
 from otel_replay.recording.streams import ChunkInfo
 
@@ -48,6 +49,7 @@ class InteractionRow(NamedTuple):
 
     ``record`` is the span's position among the records of its request; ``contents`` are the byte ranges
     (start, end; ascending, apart) of its encoding that hold what was said: see :mod:`otel_replay.genai.contents`.
+    ``cost_source`` says where ``cost_usd`` is from: what the receiver writes was reported, stores price the rest.
     """
 
     trace_id: str
@@ -71,6 +73,10 @@ class InteractionRow(NamedTuple):
     time_to_first_token_ns: int | None
     record: int = 0
     contents: tuple[tuple[int, int], ...] = ()
+    parent_span_id: str = ""
+    scope: str = ""
+    response_id: str | None = None
+    cost_source: CostSource = "reported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +172,7 @@ class SessionFilter(NamedTuple):
 
 
 class SessionSummary(NamedTuple):
-    """A session in a list, with counts from de-duplicated rows; ``tokens`` are (input, output)."""
+    """A session in a list; every call is counted once. ``tokens`` are (input, output)."""
 
     session: Session
     interactions: int
@@ -251,6 +257,8 @@ class InteractionFilter(NamedTuple):
     label: str | None = None
     service: str | None = None
     model: str | None = None
+    provider: str | None = None
+    variant: str | None = None
     since_unix_nano: int | None = None
     until_unix_nano: int | None = None
 
@@ -280,16 +288,31 @@ class SearchPage(NamedTuple):
     next_position: tuple[int, str] | None
 
 
+class Times(NamedTuple):
+    """Percentiles by nearest rank, and the mean."""
+
+    p50: int
+    p95: int
+    p99: int
+    mean: int
+
+
 class Statistics(NamedTuple):
-    """Of the interactions of one group. Percentiles are (p50, p95, p99), within 1 %; None when nothing was measured."""
+    """Of the interactions of one group; None when nothing was said or measured.
+
+    ``costs_usd`` are the parts of ``cost_usd`` by where they are from. Times are within 1 %. ``duration_ns`` is from
+    the first start to the last end, where single interactions were looked at.
+    """
 
     group: str
     interactions: int
     errors: int
     usage: Usage
     cost_usd: str | None
-    latency_ns: tuple[int, int, int] | None
-    time_to_first_token_ns: tuple[int, int, int] | None
+    costs_usd: Mapping[CostSource, str] | None
+    latency_ns: Times | None
+    time_to_first_token_ns: Times | None
+    duration_ns: int | None
 
 
 class StatisticsTable(NamedTuple):
@@ -301,7 +324,18 @@ class StatisticsTable(NamedTuple):
     until_unix_nano: int | None
 
 
-STATISTICS_GROUPS = ("model", "provider", "service", "operation", "user", "feature", "variant", "day")
+STATISTICS_GROUPS = (
+    "model",
+    "provider",
+    "service",
+    "operation",
+    "user",
+    "feature",
+    "variant",
+    "day",
+    "session",
+    "conversation",
+)
 
 
 class Lag(NamedTuple):
@@ -337,6 +371,9 @@ class Reader(Protocol):
     def traces_of_session(self, project: int, session_id: str) -> list[str]: ...
 
     def traces_of_conversation(self, project: int, conversation_id: str) -> list[str]: ...
+
+    def costs_of_traces(self, project: int, trace_ids: Iterable[str]) -> dict[tuple[str, str], Cost]:
+        """By (trace id, span id) what prices said of AI spans that report no cost."""
 
     def session(self, project: int, session_id: str) -> Session | None: ...
 
@@ -392,7 +429,7 @@ class Reader(Protocol):
         """What was said in prompts, answers, tool arguments and results; every word of ``text`` has to occur."""
 
     def statistics(self, project: int, by: str, wanted: InteractionFilter, *, limit: int) -> StatisticsTable:
-        """Interactions (:attr:`AiKind.INTERACTION`) in groups by one of :data:`STATISTICS_GROUPS`."""
+        """Interactions in groups by one of :data:`STATISTICS_GROUPS`, each counted once (``timeline/counted.py``)."""
 
     def lag(self, project: int | None = None) -> Lag:
         """How far what follows the acknowledgement is behind it; None: over all projects."""

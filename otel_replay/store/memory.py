@@ -6,10 +6,12 @@ It keeps what it is given and searches all of it: no index, no compression, noth
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import TypeVar
 
+from otel_replay.genai.prices import Cost, Prices, pico_usd
 from otel_replay.model import AiKind, Chunk, DomEvent, Session, Signal, StoredLog, StoredSpan
 from otel_replay.recording.distill import distill_stream
 from otel_replay.recording.streams import ChunkInfo
@@ -34,20 +36,25 @@ from otel_replay.store.base import (
 )
 from otel_replay.store.folding import merge_sightings, plain_attributes
 from otel_replay.store.names import kept_name, kept_operations
+from otel_replay.store.pricing import NO_PRICES, with_cost
 from otel_replay.store.said import sessions_that_said
 from otel_replay.store.searching import Origin, search_writes, wants
-from otel_replay.store.statistics import Counted, cost_pico_usd, day_name, exact_table, latency, plan
+from otel_replay.store.statistics import Counted, day_name, exact_table, plan
 from otel_replay.store.text_query import TextQuery
 from otel_replay.store.trace_search import rank_trace
+from otel_replay.timeline.counted import CALL, TOKENS, counted
+from otel_replay.timeline.relations import AiSpan, times
 
 _Row = TypeVar("_Row", InteractionRow, ActionRow)
 _Stream = tuple[int, str, str]
+_SpanKey = tuple[str, str]
 
 
 class MemoryStore:
     """A :class:`~otel_replay.store.base.Store` that forgets everything when the process ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, prices: Prices = NO_PRICES) -> None:
+        self._prices = prices
         self._lock = threading.RLock()
         self._digests: set[tuple[int, bytes]] = set()
         self._writes: list[Write] = []
@@ -75,7 +82,7 @@ class MemoryStore:
             known = self._sightings.get(key)
             self._sightings[key] = merge_sightings(known, sighting) if known else sighting
         for interaction in write.interactions:
-            _keep_latest(self._interactions, write.project, interaction)
+            _keep_latest(self._interactions, write.project, with_cost(interaction, self._prices))
         for action in write.actions:
             _keep_latest(self._actions, write.project, action)
         self._edges.update((write.project, session, trace) for session, trace in write.session_traces)
@@ -235,29 +242,46 @@ class MemoryStore:
 
     def _summary(self, session: Session) -> SessionSummary:
         project, session_id = session.project, session.session_id
+        bits = self._counting(project)
         spans = [row for row in _owned(self._interactions, project) if row.session_id == session_id]
-        calls = [row for row in spans if row.kind is AiKind.INTERACTION]
+        calls = [row for row in spans if bits[_key(row)] & CALL]
+        usages = [row.usage for row in spans if bits[_key(row)] & TOKENS]
+        repeats = [row for row in spans if row.kind is AiKind.INTERACTION and not bits[_key(row)] & CALL]
         models = {row.response_model or row.request_model for row in spans} - {None}
         return SessionSummary(
             session=session,
             interactions=len(calls),
             actions=sum(row.session_id == session_id for row in _owned(self._actions, project)),
-            errors=sum(row.status == "error" for row in spans),
+            errors=sum(row.status == "error" for row in spans) - sum(row.status == "error" for row in repeats),
             traces=len(self.traces_of_session(project, session_id)),
             has_recording=bool(self.streams(project, session_id)),
             models=sorted(model for model in models if model),
-            tokens=(sum(row.usage.input or 0 for row in calls), sum(row.usage.output or 0 for row in calls)),
+            tokens=(sum(usage.input or 0 for usage in usages), sum(usage.output or 0 for usage in usages)),
         )
 
     # Statistics
 
     def statistics(self, project: int, by: str, wanted: InteractionFilter, *, limit: int) -> StatisticsTable:
         how = plan(by, wanted)
-        bounds = (how.since_unix_nano, how.until_unix_nano)
-        wanted = wanted._replace(since_unix_nano=bounds[0], until_unix_nano=bounds[1])
-        calls = [row for row in _owned(self._interactions, project) if row.kind is AiKind.INTERACTION]
-        rows = [_counted(by, row) for row in calls if self._meant(project, row, wanted)]
-        return exact_table(rows, bounds, limit)
+        wanted = wanted._replace(since_unix_nano=how.since_unix_nano, until_unix_nano=how.until_unix_nano)
+        bits = self._counting(project)
+        rows = [row for row in _owned(self._interactions, project) if self._meant(project, row, wanted)]
+        return exact_table([_counted(by, row, bits[_key(row)]) for row in rows], how, limit)
+
+    def _counting(self, project: int) -> dict[_SpanKey, int]:
+        """What counts of each AI span."""
+        traces: dict[str, list[AiSpan]] = defaultdict(list)
+        for row in _owned(self._interactions, project):
+            traces[row.trace_id].append(_ai_span(row))
+        return {(trace, str(span)): bits for trace, told in traces.items() for span, bits in counted(told).items()}
+
+    def costs_of_traces(self, project: int, trace_ids: Iterable[str]) -> dict[tuple[str, str], Cost]:
+        wanted = set(trace_ids)
+        return {
+            _key(row): Cost(row.cost_usd, row.cost_source)
+            for row in _owned(self._interactions, project)
+            if row.trace_id in wanted and row.cost_usd is not None and row.cost_source != "reported"
+        }
 
     def _meant(self, project: int, row: InteractionRow, wanted: InteractionFilter) -> bool:
         session = self.session(project, row.session_id)
@@ -271,6 +295,8 @@ class MemoryStore:
                 wanted.label is None or (label is not None and str(label) == wanted.label),
                 wanted.service in (None, row.service),
                 wanted.model in (None, row.request_model, row.response_model),
+                wanted.provider in (None, row.provider),
+                wanted.variant in (None, row.variant),
                 wanted.since_unix_nano is None or wanted.since_unix_nano <= row.start_unix_nano,
                 wanted.until_unix_nano is None or row.start_unix_nano < wanted.until_unix_nano,
             )
@@ -342,15 +368,39 @@ def _owned(rows: dict[tuple[int, str, str], _Row], project: int) -> Iterable[_Ro
     return (row for (owner, _, _), row in rows.items() if owner == project)
 
 
-def _counted(by: str, row: InteractionRow) -> Counted:
+def _key(row: InteractionRow) -> _SpanKey:
+    return row.trace_id, row.span_id
+
+
+def _ai_span(row: InteractionRow) -> AiSpan:
+    start, end = times(row.start_unix_nano, row.version.end_unix_nano)
+    return AiSpan(
+        span_id=row.span_id,
+        parent_span_id=row.parent_span_id,
+        start_unix_nano=start,
+        end_unix_nano=end,
+        kind=row.kind,
+        teller=(row.service, row.scope),
+        provider=row.provider,
+        response_id=row.response_id,
+        usage=astuple(row.usage),
+        reports_cost=row.cost_usd is not None and row.cost_source == "reported",
+        is_priced=row.cost_usd is not None and row.cost_source != "reported",
+        has_session=bool(row.session_id),
+    )
+
+
+def _counted(by: str, row: InteractionRow, bits: int) -> Counted:
     group = {"model": row.response_model or row.request_model, "day": day_name(row.start_unix_nano)}
-    usage = row.usage
-    tokens = (usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning)
+    group |= {"session": row.session_id, "conversation": row.conversation_id}
     return Counted(
         (group[by] if by in group else getattr(row, by)) or "",
+        bits,
         row.status == "error",
-        (*tokens, cost_pico_usd(row.cost_usd)),
-        latency(row.start_unix_nano, row.version.end_unix_nano),
+        (*astuple(row.usage), None if row.cost_usd is None else pico_usd(row.cost_usd)),
+        row.cost_source,
+        row.start_unix_nano,
+        row.version.end_unix_nano,
         row.time_to_first_token_ns,
     )
 

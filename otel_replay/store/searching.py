@@ -95,6 +95,8 @@ def wants(wanted: InteractionFilter, row: InteractionRow, start_unix_nano: int, 
         (wanted.feature, row.feature),
         (wanted.label, label),
         (wanted.service, row.service),
+        (wanted.provider, row.provider),
+        (wanted.variant, row.variant),
     )
     if any(value is not None and value != found for value, found in asked):
         return False

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from math import ceil, log
 from typing import Any
 
@@ -88,6 +89,16 @@ class Sketch:
             return None
         p50, p95, p99 = (middle(int(np.searchsorted(upto, rank(percent, total)))) for percent in PERCENTILES)
         return p50, p95, p99
+
+    def mean(self) -> int | None:
+        """Of all values; None without any."""
+        total = int(self._counts.sum())
+        return round(float(self._counts @ _middles()) / total) if total > 0 else None
+
+
+@lru_cache(1)
+def _middles() -> Any:
+    return np.array([middle(number) for number in range(BUCKETS)], dtype=np.float64)
 
 
 def rank(percent: int, total: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from otel_replay.genai.prices import Cost
 from otel_replay.model import Session, StoredLog, StoredSpan
 from otel_replay.timeline.dom import distinct_gaps, dom_entries, gap_entries
 from otel_replay.timeline.entry import Entry, StreamView, Subject, Timeline
@@ -12,7 +13,7 @@ from otel_replay.timeline.links import exact_links
 from otel_replay.timeline.logs import contents_by_span, log_entries
 from otel_replay.timeline.sessions import SessionOf
 from otel_replay.timeline.spans import SpanKey, SpanNode, span_nodes
-from otel_replay.timeline.totals import total_cost, total_tokens
+from otel_replay.timeline.totals import NO_COSTS, totals, with_costs
 from otel_replay.timeline.tree import SpanTree
 
 
@@ -23,13 +24,15 @@ def build_timeline(
     spans: Sequence[StoredSpan],
     logs: Sequence[StoredLog],
     streams: Sequence[StreamView],
+    costs: Mapping[SpanKey, Cost] = NO_COSTS,
 ) -> Timeline:
-    """The timeline of everything given; choosing what belongs to the subject is the caller's part.
+    """The timeline of everything given; choosing what belongs to the subject is the caller's part. ``costs`` are those
+    of AI spans that report none, where prices said them.
 
     The same for any order and repetition of the inputs. Never raises for what spans, logs and recordings hold: what
     cannot be read is named in ``warnings``.
     """
-    nodes = span_nodes(spans, contents_by_span(logs))
+    nodes = with_costs(span_nodes(spans, contents_by_span(logs)), costs)
     tree = SpanTree(nodes)
     dom = dom_entries(streams)
     gaps = distinct_gaps(streams)
@@ -38,7 +41,7 @@ def build_timeline(
     session_of = SessionOf(written, nodes, tree, subject)
     finished = (replace(one, session_id=session_of(one), links=tuple(links.get(one.id, ()))) for one in written)
     entries = sorted(finished, key=lambda entry: entry.order_key)
-    cost = total_cost(nodes, tree)
+    summed = totals(nodes, costs)
     start, end = _bounds(entries)
     return Timeline(
         subject=subject,
@@ -47,9 +50,10 @@ def build_timeline(
         start_unix_nano=start,
         end_unix_nano=end,
         entries=tuple(entries),
-        tokens=total_tokens(nodes, tree),
-        cost_usd=cost,
-        cost_source=None if cost is None else "reported",
+        calls=summed.calls,
+        tokens=summed.tokens,
+        cost_usd=summed.cost_usd,
+        cost_source=summed.cost_source,
         gaps=tuple(gap for _, gap in gaps),
         warnings=_warnings(nodes, tree),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TextIO
 
 from otel_replay.errors import ReplayError
+from otel_replay.genai.prices import CostSource
 from otel_replay.model import DomEvent, Gap, Usage
 
 VERSION = 1
@@ -111,7 +112,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The merged, ordered, correlated result. Ids are sorted; ``tokens`` and ``cost_usd`` count every call once."""
+    """The merged, ordered, correlated result. Ids are sorted; ``calls``, ``tokens`` and ``cost_usd`` count every call
+    once, whoever tells of it: ``timeline/counted.py``. ``cost_source`` is that of the least certain part of the sum."""
 
     subject: Subject
     sessions: tuple[str, ...]
@@ -119,16 +121,17 @@ class Timeline:
     start_unix_nano: int
     end_unix_nano: int
     entries: tuple[Entry, ...]
+    calls: int = 0
     tokens: Usage = field(default_factory=Usage)
     cost_usd: str | None = None
-    cost_source: Literal["reported", "override", "computed"] | None = None
+    cost_source: CostSource | None = None
     gaps: tuple[Gap, ...] = ()
     warnings: tuple[str, ...] = ()
     clock_reference: str = "receiver"
 
     @property
     def interactions(self) -> list[Entry]:
-        """The entries that are LLM calls, in order."""
+        """The entries that tell of LLM calls, in order; several may tell of one."""
         return [entry for entry in self.entries if entry.kind == "interaction"]
 
     def to_dict(self) -> dict[str, Any]:
@@ -146,7 +149,7 @@ class Timeline:
             "end_unix_nano": str(self.end_unix_nano),
             "clock_reference": self.clock_reference,
             "entries": [entry.to_dict() for entry in entries],
-            "interactions": len(self.interactions),
+            "interactions": self.calls,
             "cost_usd": self.cost_usd,
             "cost_source": self.cost_source,
             "tokens": usage_dict(self.tokens),

@@ -22,6 +22,7 @@ def timeline_from_dict(document: Mapping[str, Any]) -> Timeline:
         start_unix_nano=int(document["start_unix_nano"]),
         end_unix_nano=int(document["end_unix_nano"]),
         entries=tuple(_entry(entry) for entry in document["entries"]),
+        calls=document["interactions"],
         tokens=Usage(**{name: document["tokens"].get(name) for name in Usage.__dataclass_fields__}),
         cost_usd=document["cost_usd"],
         cost_source=document["cost_source"],

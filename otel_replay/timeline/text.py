@@ -36,7 +36,7 @@ def _head(timeline: Timeline) -> str:
         if value is not None
     ]
     cost = [f"${timeline.cost_usd}"] if timeline.cost_usd is not None else []
-    count = len(timeline.interactions)
+    count = timeline.calls
     calls = "1 interaction" if count == 1 else f"{count} interactions"
     duration = f"{seconds(timeline.end_unix_nano - timeline.start_unix_nano)} s"
     return one_line(", ".join([f"{timeline.subject.kind} {timeline.subject.id}: {duration}", calls, *tokens, *cost]))

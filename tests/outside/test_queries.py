@@ -156,7 +156,7 @@ def test_text_and_lines_of_json(receiver: Outside, story: Story) -> None:
     assert receiver.command("timeline", story.trace).stdout == written.getvalue()
     head, *rest = written.getvalue().splitlines()
     assert head.startswith(f"trace {story.trace}: ")
-    assert head.endswith("1 interaction, 12 tokens in, 34 tokens out")
+    assert ", 1 interaction, 12 tokens in, 34 tokens out, $0.0000" in head
     assert any("chat gpt-4o-mini" in line and "interaction" in line for line in rest)
 
 

@@ -13,7 +13,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 import otel_replay
 from otel_replay._pb.v1.replay_pb2 import ListSessionsRequest
 from otel_replay.errors import InvalidRequest
-from otel_replay.model import Signal
+from otel_replay.genai.prices import Prices, usd_text
+from otel_replay.model import Signal, Usage
 from tests.outside.outside import PROBLEM, Outside, answered, command
 from tests.outside.telemetry import CHAT, MS, span, traces
 
@@ -123,9 +124,10 @@ def test_the_whole_document(receiver: Outside, calls: None) -> None:
     assert (first["group"], first["interactions"], first["errors"]) == ("m1", 3, 0)
     assert (second["group"], second["interactions"], second["errors"]) == ("m2", 3, 1)
     assert first["tokens"] == {"input": 36, "output": 102, "cache_read": None, "cache_write": None, "reasoning": None}
-    assert first["cost_usd"] is None
-    assert [int(first["latency_ns"][name]) for name in ("p50", "p95", "p99")] == pytest.approx(
-        [300 * MS, 500 * MS, 500 * MS], rel=0.01
+    computed = Prices().cost("openai", "m1", str(CHAT["gen_ai.request.model"]), Usage(36, 102), NOON)
+    assert first["cost_usd"] == (usd_text(computed.pico_usd) if computed else None)
+    assert [int(first["latency_ns"][name]) for name in ("p50", "p95", "p99", "mean")] == pytest.approx(
+        [300 * MS, 500 * MS, 500 * MS, 300 * MS], rel=0.01
     )
     assert set(table["total"]) == set(first) - {"group"}
     assert table["total"]["interactions"] == 6
@@ -139,12 +141,18 @@ def test_the_whole_document(receiver: Outside, calls: None) -> None:
         ({"by": "feature", "limit": 1}, {"help": 6}),
         ({"by": "variant"}, {"": 6}),
         ({"by": "day"}, {"2025-11-20": 6}),
+        ({"by": "session"}, {"visit 0": 3, "visit 1": 3}),
+        ({"by": "conversation"}, {"talk 0": 2, "talk 1": 2, "talk 2": 2}),
+        ({"by": "conversation", "session": "visit 1"}, {"talk 0": 1, "talk 1": 1, "talk 2": 1}),
         ({"by": "provider", "since": NOON + HOUR, "until": NOON + 2 * HOUR + 1}, {"openai": 2}),
         ({"by": "model", "session": "visit 1"}, {"m2": 3}),
         ({"by": "model", "conversation": "talk 0"}, {"m1": 1, "m2": 1}),
         ({"by": "model", "user": "ada"}, {"m1": 2, "m2": 1}),
         ({"by": "user", "model": "m1", "service": "shop"}, {"ada": 2, "bob": 1}),
         ({"by": "day", "model": "m2"}, {"2025-11-20": 3}),
+        ({"by": "user", "provider": "openai"}, {"ada": 3, "bob": 3}),
+        ({"by": "model", "provider": "none"}, {}),
+        ({"by": "model", "variant": "b"}, {}),
         ({"by": "operation", "feature": "help", "label": "none"}, {}),
     ],
 )

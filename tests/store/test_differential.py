@@ -72,7 +72,7 @@ FILTERS = [
 ]
 SPAN_FILTERS = [
     SpanFilter(),
-    SpanFilter(service="web", operation="web"),
+    SpanFilter(service="web", operation="weba"),
     SpanFilter(status="error", min_duration_ns=1),
     SpanFilter(status="unset", max_duration_ns=1),
     SpanFilter(since_unix_nano=START + 1, until_unix_nano=START + 3),
@@ -87,6 +87,7 @@ INTERACTION_FILTERS = [
     InteractionFilter(model="m1", since_unix_nano=START + 1),
     InteractionFilter(session_id="s1"),
     InteractionFilter(conversation_id="c1"),
+    InteractionFilter(provider="openai", variant="b"),
 ]
 
 
@@ -95,6 +96,7 @@ def said(*texts: str) -> str:
     return json.dumps([{"role": "user", "parts": [{"type": "text", "content": text}]} for text in texts])
 
 
+SAID = {"gen_ai.usage.input_tokens": 5, "gen_ai.usage.output_tokens": 2}
 NAMING: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [{}, *({"session.id": one} for one in SESSIONS), {"session.id": 7}, {"langfuse.session.id": "s1"}, {"note": "s1"}]
 )
@@ -110,16 +112,21 @@ KINDS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
         | {"gen_ai.input.messages": said("Where is my order?", "It is late.", "Then: a refund"), "feature": "help"},
         CHAT | {"gen_ai.conversation.id": "c1", "gen_ai.output.messages": said("A late refund, with thanks")},
         {"gen_ai.operation.name": "execute_tool", "gen_ai.response.model": "m2", "gen_ai.usage.input_tokens": 7},
+        {"gen_ai.operation.name": "invoke_agent", "gen_ai.usage.input_tokens": 9, "gen_ai.usage.cost": 0.5},
+        CHAT | SAID | {"gen_ai.response.id": "r1", "gen_ai.provider.name": "openai"},
+        CHAT | SAID | {"gen_ai.response.id": "r1", "variant": "b", "gen_ai.conversation.id": "c2"},
+        {**CHAT, **SAID, "gen_ai.request.model": "gpt-4o-mini", "gen_ai.provider.name": "openai"},
     ]
 )
 TIMES = st.integers(START, START + 4)
+PARENTS = st.sampled_from([b"", *(number.to_bytes(8, "big") for number in (1, 2, 3, 99))])
 RESOURCES = st.sampled_from([{"service.name": "api"}, {"service.name": "web", "rum.sessionId": "s2"}, {}])
 
 
 @st.composite
 def span_requests(draw: st.DrawFn) -> Any:
     """Spans of few identities, so that many are versions of one another."""
-    resource = draw(RESOURCES)
+    resource, scope = draw(RESOURCES), draw(st.sampled_from("ab"))
     spans = [
         span(
             draw(st.integers(1, 3)),
@@ -127,13 +134,14 @@ def span_requests(draw: st.DrawFn) -> Any:
             trace=draw(st.sampled_from(TRACES)),
             start=draw(TIMES),
             end=draw(TIMES),
-            # Equal bytes under different resources would be equal versions, of which any may win.
-            name=str(resource.get("service.name")),
+            # Equal bytes under different resources or scopes would be equal versions, of which any may win.
+            name=f"{resource.get('service.name')}{scope}",
+            parent_span_id=draw(PARENTS),
             status=draw(st.sampled_from([None, ERROR])),
         )
         for _ in range(draw(st.integers(1, 4)))
     ]
-    return traces(*spans, resource=resource)
+    return traces(*spans, resource=resource, scope=scope)
 
 
 LOGS = st.builds(
@@ -243,6 +251,7 @@ def answers(reader: Reader) -> dict[str, Any]:
             answered[f"{project} session {session}"] = _of_session(reader, project, session)
         answered[f"{project} conversations"] = [reader.traces_of_conversation(project, one) for one in CONVERSATIONS]
         answered[f"{project} metrics"] = _metrics(reader.metrics(project))
+        answered[f"{project} costs"] = reader.costs_of_traces(project, TRACES)
         answered |= _lists(reader, project)
     return answered
 
@@ -260,7 +269,8 @@ def _lists(reader: Reader, project: int) -> dict[str, Any]:
             answered[f"{words} {calls}"] = _pages(partial(reader.search, project, words, calls, limit=2))
     for by in STATISTICS_GROUPS:
         answered[by] = _statistics(reader, project, by, InteractionFilter())
-    answered["of session"] = _statistics(reader, project, "model", InteractionFilter(session_id="s1"))
+    for calls in INTERACTION_FILTERS:
+        answered[f"of {calls}"] = _statistics(reader, project, "conversation", calls)
     return {f"{project} {question}": answer for question, answer in answered.items()}
 
 
@@ -289,8 +299,8 @@ class Within:
 
 
 def _about(row: Statistics) -> Any:
-    times = [three and tuple(map(Within, three)) for three in (row.latency_ns, row.time_to_first_token_ns)]
-    return (*row[:-2], *times)
+    times = [all_four and tuple(map(Within, all_four)) for all_four in row[6:8]]
+    return (*row[:6], *times, row.duration_ns)
 
 
 def _of_trace(reader: Reader, project: int, trace: str) -> Any:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_replay.errors import InvalidRequest
+from otel_replay.genai.prices import Cost
 from otel_replay.model import AiKind, Signal, Source, Usage
 from otel_replay.store.base import (
     STATISTICS_GROUPS,
@@ -25,6 +26,7 @@ from otel_replay.store.base import (
     Statistics,
     StatisticsTable,
     Store,
+    Times,
     Write,
 )
 from otel_replay.store.memory import MemoryStore
@@ -111,9 +113,10 @@ def test_what_is_counted(store: Store) -> None:
     assert (said.group, said.interactions, said.errors) == ("m1", 2, 1)
     assert said.usage == Usage(2**53 + 10, 3, 1, None, None)
     assert said.cost_usd == "1.500000000001"
-    assert said.latency_ns == pytest.approx((10**9, 3 * 10**9, 3 * 10**9), rel=0.01)
-    assert said.time_to_first_token_ns == (7, 7, 7)
-    assert unsaid == Statistics("", 1, 0, Usage(), None, unsaid.latency_ns, None)
+    assert said.costs_usd == {"reported": "1.500000000001", "override": "0", "computed": "0"}
+    assert said.latency_ns == pytest.approx((10**9, 3 * 10**9, 3 * 10**9, 2 * 10**9), rel=0.01)
+    assert said.time_to_first_token_ns == (7, 7, 7, 7)
+    assert unsaid == Statistics("", 1, 0, Usage(), None, None, unsaid.latency_ns, None, None)
     assert (table.total.interactions, table.total.errors, table.total.cost_usd) == (3, 1, "1.500000000001")
     assert (table.since_unix_nano, table.until_unix_nano) == (None, None)
 
@@ -124,6 +127,8 @@ def test_groups(store: Store) -> None:
         "user": "ada",
         "feature": "chat",
         "variant": "b",
+        "session_id": "s1",
+        "conversation_id": "c1",
         "response_model": "m1-2026",
     }
     store.commit(stored(call(1, **told), call(2, start=MIDNIGHT + DAY_NS)))
@@ -136,6 +141,8 @@ def test_groups(store: Store) -> None:
         "feature": {"chat": 1, "": 1},
         "variant": {"b": 1, "": 1},
         "day": {"2025-11-20": 1, "2025-11-21": 1},
+        "session": {"s1": 1, "": 1},
+        "conversation": {"c1": 1, "": 1},
     }
     assert {by: counts(store, by) for by in STATISTICS_GROUPS} == expected
     with pytest.raises(InvalidRequest, match="statistics by 'color'"):
@@ -180,9 +187,9 @@ def test_bounds_are_widened_to_what_is_rolled_up(store: Store) -> None:
 def test_filters(store: Store) -> None:
     store.commit(
         stored(
-            call(1, session_id="s1", conversation_id="c1", user="ada", feature="chat"),
-            call(2, session_id="s1", service="web", response_model="m2", user="bob"),
-            call(3, session_id="s2", request_model="m2", user="bob", start=MIDNIGHT + DAY_NS),
+            call(1, session_id="s1", conversation_id="c1", user="ada", feature="chat", variant="a", provider="openai"),
+            call(2, session_id="s1", service="web", response_model="m2", user="bob", variant="b"),
+            call(3, session_id="s2", request_model="m2", user="bob", start=MIDNIGHT + DAY_NS, provider="openai"),
         ),
     )
     assert counts(store, session_id="s1") == {"m1": 1, "m2": 1}
@@ -191,11 +198,67 @@ def test_filters(store: Store) -> None:
     assert counts(store, "user", user="bob") == {"bob": 2}
     assert counts(store, "user", model="m1") == {"ada": 1, "bob": 1}
     assert counts(store, "service", feature="chat") == {"api": 1}
+    assert counts(store, "variant", provider="openai") == {"a": 1, "": 1}
+    assert counts(store, variant="b") == {"m2": 1}
     assert counts(store, "day", model="m1") == {"2025-11-20": 2}
     assert counts(store, "day", model="m2") == {"2025-11-20": 1, "2025-11-21": 1}
     assert counts(store, "day", service="web") == {"2025-11-20": 1}
+    assert counts(store, "day", variant="a") == {"2025-11-20": 1}
+    assert counts(store, "day", provider="openai") == {"2025-11-20": 1, "2025-11-21": 1}
     assert counts(store, "day", user="bob", since_unix_nano=MIDNIGHT + DAY_NS) == {"2025-11-21": 1}
     assert counts(store, user="nobody") == counts(store, "day", model="none") == counts(store, session_id="") == {}
+    assert counts(store, variant="none") == counts(store, provider="none") == {}
+
+
+def test_sessions_and_conversations(store: Store) -> None:
+    """The busiest first; times from their own calls, also where a filter or a period is asked for."""
+    store.commit(
+        stored(
+            *(call(n, session_id="s1", conversation_id=f"c{n % 2}", start=MIDNIGHT + n * HOUR_NS) for n in range(4)),
+            call(4, session_id="s2", cost_usd="0.5", status="error"),
+            call(5, session_id="s2", kind=AiKind.AGENT, usage=Usage(7, 1)),
+            call(6),
+            call(7, session_id="s3", kind=AiKind.TOOL, usage=Usage(7, 1)),
+        )
+    )
+    store.commit(stored(call(8, session_id="s9"), project=2))
+    table = store.statistics(1, "session", EVERYTHING, limit=9)
+    assert [(row.group, row.interactions, row.errors) for row in table.groups] == [
+        ("s1", 4, 0),
+        ("", 1, 0),
+        ("s2", 1, 1),
+    ]
+    first, loose, second = table.groups
+    assert (first.duration_ns, loose.duration_ns, table.total.duration_ns) == (3 * HOUR_NS + 10**9, None, None)
+    assert (second.usage, second.cost_usd) == (Usage(7, 1), "0.5")
+    assert first.latency_ns == (10**9,) * 4
+    assert (table.total.interactions, table.total.usage) == (6, Usage(7, 1))
+    assert [row.group for row in store.statistics(1, "session", EVERYTHING, limit=1).groups] == ["s1"]
+    assert counts(store, "conversation") == {"c0": 2, "c1": 2, "": 2}
+    assert counts(store, "conversation", session_id="s1") == {"c0": 2, "c1": 2}
+    assert counts(store, "session", conversation_id="c1") == {"s1": 2}
+    assert counts(store, "session", since_unix_nano=MIDNIGHT + HOUR_NS) == {"s1": 3}
+
+
+def test_where_costs_are_from(store: Store) -> None:
+    store.commit(
+        stored(
+            call(1, cost_usd="1"),
+            call(2, cost_usd="0.25", cost_source="override"),
+            call(3, cost_usd="0.5", cost_source="computed"),
+        )
+    )
+    unfiltered: dict[str, Any] = {}
+    for filters in (unfiltered, {"service": "api"}):
+        [row] = asked(store, **filters).values()
+        assert row.cost_usd == "1.75"
+        assert row.costs_usd == {"reported": "1", "override": "0.25", "computed": "0.5"}
+    found = store.costs_of_traces(1, ["ab" * 16, "cd" * 16])
+    assert found == {
+        ("ab" * 16, f"{2:016x}"): Cost("0.25", "override"),
+        ("ab" * 16, f"{3:016x}"): Cost("0.5", "computed"),
+    }
+    assert store.costs_of_traces(1, []) == store.costs_of_traces(2, ["ab" * 16]) == {}
 
 
 def test_projects_are_apart(store: Store) -> None:
@@ -222,7 +285,13 @@ CALLS = st.builds(
     st.integers(1, 3),
     st.fixed_dictionaries(
         {
-            "kind": st.sampled_from([AiKind.INTERACTION, AiKind.INTERACTION, AiKind.TOOL]),
+            "kind": st.sampled_from([AiKind.INTERACTION, AiKind.INTERACTION, AiKind.TOOL, AiKind.AGENT]),
+            "parent_span_id": st.sampled_from(["", "f" * 16, *(f"{number:016x}" for number in range(1, 4))]),
+            "response_id": st.sampled_from([None, "r1", "r2"]),
+            "scope": st.sampled_from(["", "openai"]),
+            "conversation_id": st.sampled_from(["", "c1", "c2"]),
+            "provider": st.sampled_from([None, "openai"]),
+            "variant": st.sampled_from(["", "b"]),
             "status": st.sampled_from(["ok", "error"]),
             "service": st.sampled_from(["api", "web", ""]),
             "user": st.sampled_from(["", "ada", "bob"]),
@@ -241,12 +310,20 @@ FILTERS = [
     InteractionFilter(model="m1"),
     InteractionFilter(service="web"),
     InteractionFilter(session_id="s1", user="ada"),
+    InteractionFilter(provider="openai"),
+    InteractionFilter(variant="b"),
 ]
 
 
 def _about(row: Statistics) -> Any:
-    times = [None if one is None else pytest.approx(one, rel=0.01, abs=0) for one in row[-2:]]
-    return (*row[:-2], *times)
+    """Equal to what is equal but for times, which are within 1 %."""
+    return (*row[:6], _near(row.latency_ns), _near(row.time_to_first_token_ns), row.duration_ns)
+
+
+def _near(times: Times | None) -> Any:
+    if times is None:
+        return None
+    return (*(pytest.approx(one, rel=0.01, abs=0) for one in times[:3]), pytest.approx(times.mean, rel=0.01, abs=1))
 
 
 @pytest.mark.slow
@@ -282,7 +359,7 @@ def test_long_lists_of_samples_become_histograms() -> None:
             store.statistics(1, "model", EVERYTHING, limit=9)
         [row] = store.statistics(1, "model", EVERYTHING, limit=9).groups
         assert row.interactions == 1600
-        assert row.latency_ns == pytest.approx((799 * 10**6, 1519 * 10**6, 1583 * 10**6), rel=0.01)
+        assert row.latency_ns == pytest.approx([n * 10**6 for n in (799, 1519, 1583, 799.5)], rel=0.01)
         connection = store._database.conn  # type: ignore[attr-defined]
         [(histogram, samples)] = connection.execute(
             "SELECT length(latency), length(latency_new) FROM rollups WHERE dimension = 0 AND level = 2"

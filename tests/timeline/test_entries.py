@@ -110,6 +110,24 @@ class TestSpans:
         assert timeline.warnings == (f"span:{TRACE}:{1:016x}: gen_ai.input.messages: not JSON: Expecting value at 1",)
 
 
+class TestAttributes:
+    def test_what_the_interaction_does_not_tell_stays(self) -> None:
+        kept = {
+            "gen_ai.usage.total_tokens": 9,
+            "gen_ai.agent.id": "a1",
+            "gen_ai.prompt.name": "greeting",
+            "llm.invocation_parameters": '{"model": "m", "service_tier": "flex"}',
+            "langfuse.trace.name": "t",
+            "input": "mine",
+        }
+        told = {**CHAT, "gen_ai.usage.input_tokens": 3, "gen_ai.prompt.0.content": "Hi", "llm.model_name": "m"}
+        assert build([span(1, attributes={**kept, **told})]).entries[0].detail["attributes"] == kept
+
+    def test_what_could_not_be_read_stays(self) -> None:
+        broken = {"gen_ai.usage.input_tokens": -1, "gen_ai.output.messages": "["}
+        assert build([span(1, attributes={**CHAT, **broken})]).entries[0].detail["attributes"] == broken
+
+
 class TestDuplicates:
     def test_the_greatest_end_time_wins(self) -> None:
         early = span(1, name="longer name", end=at(5))
@@ -185,13 +203,32 @@ class TestLogs:
         assert (call.detail["request_model"], call.detail["output_messages"]) == ("gpt-4o-mini", None)
         assert build([span(2, attributes=CHAT)], [details]).entries[0].detail["input_messages"] is None
 
+    def test_messages_in_logs_join_their_span_in_the_order_of_time(self) -> None:
+        told = [
+            log(3, span_number=1, event_name="gen_ai.choice", body=any_value({"message": {"content": "Hello"}})),
+            log(2, span_number=1, event_name="gen_ai.user.message", body=any_value({"content": "And?"})),
+            log(1, span_number=1, attributes={"event.name": "gen_ai.user.message"}, body=any_value({"content": "Hi"})),
+            log(4, span_number=1, event_name="gen_ai.evaluation.result", attributes={"gen_ai.evaluation.name": "Tone"}),
+        ]
+        call = next(one for one in build([span(1, attributes=CHAT)], told).entries if one.kind == "interaction")
+        assert [one["parts"][0]["content"] for one in call.detail["input_messages"]] == ["Hi", "And?"]
+        assert [one["parts"][0]["content"] for one in call.detail["output_messages"]] == ["Hello"]
+        assert call.detail["evaluations"] == [{"name": "Tone"}]
+
+    def test_a_log_makes_no_call_of_a_plain_span(self) -> None:
+        """Some libraries write it while the application's own span is the current one."""
+        name = "gen_ai.client.inference.operation.details"
+        told = [log(2, span_number=1, event_name=name, attributes={**CHAT, "gen_ai.input.messages": "[]"})]
+        assert [entry.kind for entry in build([span(1)], told).entries] == ["span", "log"]
+
     def test_two_logs_of_one_call_count_in_any_order(self) -> None:
         name = "gen_ai.client.inference.operation.details"
         told = [
             log(number, span_number=1, event_name=name, attributes={**CHAT, "gen_ai.response.model": f"m{number}"})
             for number in (2, 3)
         ]
-        assert build([span(1)], told) == build([span(1)], told[::-1])
+        call = span(1, attributes=CHAT)
+        assert build([call], told) == build([call], told[::-1])
 
 
 class TestRecordings:

@@ -162,11 +162,18 @@ def test_interaction_as_json() -> None:
             "tool_calls": [],
             "usage": {"input": 12, "output": 3, "cache_read": None, "cache_write": None, "reasoning": None},
             "cost_usd": "0.00001",
+            "cost_source": "reported",
             "finish_reasons": None,
             "time_to_first_token_ns": "4000000",
             "conversation_id": None,
             "agent": None,
             "parameters": {},
+            "tool_definitions": None,
+            "evaluations": None,
+            "usage_details": None,
+            "response_id": None,
+            "previous_response_id": None,
+            "error": None,
             "name": "chat gpt-4o-mini",
             "span_kind": "CLIENT",
             "service": "api",
@@ -183,6 +190,7 @@ def test_failed_tool() -> None:
     entry = next(entry for entry in story().entries if entry.kind == "tool")
     assert (entry.status, entry.detail["status_message"]) == ("error", "timed out")
     assert entry.detail["tool"] == {"name": "weather", "call_id": None, "arguments": None, "result": None}
+    assert entry.detail["error"] == "TimeoutError: timed out"
     assert entry.detail["events"] == [
         {
             "name": "exception",

@@ -91,6 +91,9 @@ def _interaction_row(
         time_to_first_token_ns=interaction.time_to_first_token_ns,
         record=record,
         contents=contents,
+        parent_span_id=span.parent_span_id.hex(),
+        scope=around.scope_name,
+        response_id=interaction.response_id,
     )
 
 

@@ -12,7 +12,9 @@ from typing import Any
 
 from sqlite_utils.utils import sqlite3
 
+from otel_replay.genai.prices import Prices
 from otel_replay.store.base import Receipt, Write
+from otel_replay.store.pricing import NO_PRICES
 from otel_replay.store.sqlite.access import SqliteAccess
 from otel_replay.store.sqlite.audit import AuditLog
 from otel_replay.store.sqlite.block_rows import BlockRows
@@ -46,7 +48,7 @@ class SqliteStore(SqliteReader):
     :class:`~otel_replay.errors.NotOurDatabase` for a file of something else.
     """
 
-    def __init__(self, path: str | Path, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, path: str | Path, clock: Callable[[], int] = time.time_ns, prices: Prices = NO_PRICES) -> None:
         path = Path(path)
         lock = WriterLock(path)
         with ExitStack() as closing:
@@ -58,7 +60,7 @@ class SqliteStore(SqliteReader):
             closing.callback(self._close_database)
             super().__init__(path)
             closing.callback(super().close)
-            self._writer = self._start_writer(path)
+            self._writer = self._start_writer(path, prices)
             closing.callback(self._writer.close)
             self.access = SqliteAccess(self._database.conn, self._writer.run, self._connections)
             self._maintenance = self._make_maintenance(clock)
@@ -69,12 +71,12 @@ class SqliteStore(SqliteReader):
             self.announce("")
             self._closing = closing.pop_all()
 
-    def _start_writer(self, path: Path) -> GroupWriter:
+    def _start_writer(self, path: Path, prices: Prices) -> GroupWriter:
         connection = self._database.conn
         self._bodies = BodyWriter(connection, self._hash.key)
         self._texts = FullTextFollower(self._bodies)
         self.tombstones = Tombstones(connection, self._hash)
-        self._ingest = Ingest(connection, self._hash, self._bodies, self.tombstones)
+        self._ingest = Ingest(connection, self._hash, self._bodies, self.tombstones, prices)
         return GroupWriter(
             connection,
             self._ingest.apply,

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from otel_replay.genai.prices import Prices
 from otel_replay.model import Chunk
 from otel_replay.store.base import ChunkReceipt, Receipt, Write
 from otel_replay.store.merging import merge, mergeable
@@ -23,12 +24,14 @@ DIGEST_LIFETIME_NS = 3600 * 10**9
 class Ingest:
     """Applies writes to the writer's connection. Every method runs inside the writer's transaction."""
 
-    def __init__(self, connection: Any, index_hash: KeyedHash, bodies: BodyWriter, tombstones: Tombstones) -> None:
+    def __init__(
+        self, connection: Any, index_hash: KeyedHash, bodies: BodyWriter, tombstones: Tombstones, prices: Prices
+    ) -> None:
         self._connection = connection
         self._bodies = bodies
         self._tombstones = tombstones
         self._blocks = BlockRows(connection, index_hash)
-        self._rows = RowWriter(connection)
+        self._rows = RowWriter(connection, prices)
         self._operations = OperationNotes(connection)
         self._compressor = compressor(1)
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
+import xxhash
+
+from otel_replay.genai.prices import COST_SOURCES, Prices
 from otel_replay.model import AiKind
 from otel_replay.store.base import ActionRow, InteractionRow, Write
+from otel_replay.store.pricing import cost_of
 from otel_replay.store.sqlite.identifiers import Strings, pack_id
 from otel_replay.store.sqlite.sessions import (
     MODEL,
@@ -20,18 +25,19 @@ from otel_replay.store.sqlite.sessions import (
     remove_facets,
     starts_of,
 )
-from otel_replay.store.statistics import cost_pico_usd
+from otel_replay.timeline.counted import counts_alone
 
 QUARANTINE_ROWS = 10_000
 
 KINDS = {AiKind.INTERACTION: 0, AiKind.TOOL: 1, AiKind.AGENT: 2, AiKind.RETRIEVAL: 3}
 STATUSES = {"unset": 0, "ok": 1, "error": 2}
+SOURCES = {source: place for place, source in enumerate(COST_SOURCES, 1)}
 
 _INTERACTION = (
     "project, trace_id, span_id, start_unix_nano, end_unix_nano, length, digest, kind, status, session_id,"
     " conversation_id, service, user, feature, variant, operation, provider, request_model, response_model,"
     " input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_pico_usd,"
-    " time_to_first_token_ns"
+    " time_to_first_token_ns, parent_span_id, teller, response_id, cost_source, counts"
 )
 _ACTION = "project, trace_id, span_id, start_unix_nano, end_unix_nano, length, digest, name, target, session_id"
 _KEY, _VERSION, _SESSION = slice(0, 3), slice(4, 7), 9
@@ -44,8 +50,9 @@ _Flat = tuple[Any, ...]
 class RowWriter:
     """Writes typed rows and folds sessions, on the writer's connection and inside its transactions."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, prices: Prices) -> None:
         self._connection = connection
+        self._prices = prices
         self.strings = Strings(connection)
 
     def add(self, project: int, writes: Sequence[Write]) -> None:
@@ -70,7 +77,7 @@ class RowWriter:
         """False when some were known already, in whatever version."""
         if not rows:
             return True
-        flat = [_flat_interaction(project, row, ids) for row in rows]
+        flat = [_flat_interaction(project, row, ids, self._prices) for row in rows]
         self._note_conversations(flat)
         if _insert_new(self._connection, "interactions", _INTERACTION, flat):
             starts = starts_of(self._connection, project, {row[_SESSION] for row in flat} - {None}, starts)
@@ -113,7 +120,8 @@ class RowWriter:
     def _note_conversations(self, rows: Iterable[_Flat]) -> None:
         told = [(row[0], row[10], row[3], row[4]) for row in rows if row[10] is not None]
         self._connection.executemany(
-            "INSERT INTO conversations VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            "INSERT INTO conversations (project, conversation_id, start_unix_nano, end_unix_nano) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET"
             " start_unix_nano = min(start_unix_nano, excluded.start_unix_nano),"
             " end_unix_nano = max(end_unix_nano, excluded.end_unix_nano)",
             told,
@@ -169,8 +177,9 @@ def _names(rows: Iterable[InteractionRow]) -> set[str]:
     return names
 
 
-def _flat_interaction(project: int, row: InteractionRow, ids: Mapping[str, int]) -> _Flat:
-    usage = row.usage
+def _flat_interaction(project: int, row: InteractionRow, ids: Mapping[str, int], prices: Prices) -> _Flat:
+    usage, priced = row.usage, cost_of(row, prices)
+    tokens = (usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning)
     return (
         project,
         bytes.fromhex(row.trace_id),
@@ -189,14 +198,29 @@ def _flat_interaction(project: int, row: InteractionRow, ids: Mapping[str, int])
         ids[row.provider or ""],
         ids[row.request_model or ""],
         ids[row.response_model or ""],
-        usage.input,
-        usage.output,
-        usage.cache_read,
-        usage.cache_write,
-        usage.reasoning,
-        cost_pico_usd(row.cost_usd),
+        *tokens,
+        priced.pico_usd if priced else None,
         row.time_to_first_token_ns,
+        bytes.fromhex(row.parent_span_id) or None,
+        _teller(row.service, row.scope),
+        _response(row.response_id),
+        SOURCES[priced.source] if priced else 0,
+        counts_alone(row.kind, has_usage=tokens != _NO_TOKENS, has_cost=priced is not None),
     )
+
+
+_NO_TOKENS = (None,) * 5
+
+
+@lru_cache(4_096)
+def _teller(service: str, scope: str) -> int:
+    """Which instrumentation of which service tells, in 31 bits: only those of one trace are compared."""
+    return xxhash.xxh32_intdigest(f"{len(service)} {service}{scope}".encode()) >> 1
+
+
+def _response(response_id: str | None) -> int | None:
+    """Which response of a provider, in 47 bits."""
+    return xxhash.xxh3_64_intdigest(response_id.encode()) >> 17 if response_id else None
 
 
 def _flat_action(project: int, row: ActionRow) -> _Flat:

@@ -6,11 +6,9 @@ from typing import Any
 
 from sqlite_utils.migrations import Migrations
 
-from otel_replay.store.sqlite import rollups
-
 APPLICATION_ID = 0x4F52504C  # "ORPL": tells our files from other SQLite files
 
-SCHEMA_VERSION = 1  # how many migrations there are; a file with more was written by a newer version
+SCHEMA_VERSION = 2  # how many migrations there are; a file with more was written by a newer version
 
 migrations = Migrations("otel_replay")
 
@@ -40,6 +38,42 @@ def m001_first_schema(db: Any) -> None:
     _access(db)
     _privacy(db)
     db.execute("PRAGMA user_version = 1")
+
+
+@migrations()
+def m002_calls_counted_once(db: Any) -> None:
+    """What says which AI spans tell of one call, and what counts of each; where costs are from.
+
+    All are counted again, in the background: agents were left out before, and calls told of twice counted twice.
+    """
+    # `teller` and `response_id` are hashes: store/sqlite/rows.py. `parent_span_id` is NULL for a root, and for what
+    # was stored before. `counts`: the bits of timeline/counted.py, until a follower has looked at the trace those of
+    # a span that is alone in it. `cost_source`: 0 for no cost, else 1 + the place in COST_SOURCES.
+    for table in ("interactions", "retracted"):
+        for column in (
+            "parent_span_id BLOB",
+            "teller INTEGER NOT NULL DEFAULT 0",
+            "response_id INTEGER",
+            "cost_source INTEGER NOT NULL DEFAULT 0",
+            "counts INTEGER NOT NULL DEFAULT 0",
+        ):
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    tokens = "input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens"
+    db.execute(
+        "UPDATE interactions SET cost_source = cost_pico_usd IS NOT NULL, counts = iif(kind = 1, 0,"
+        f" (kind = 0) + 2 * (coalesce({tokens}) IS NOT NULL) + 4 * (cost_pico_usd IS NOT NULL))"
+    )
+    for part in ("override_cost", "computed_cost"):
+        db.execute(f"ALTER TABLE rollups ADD COLUMN {part} INTEGER NOT NULL DEFAULT 0")
+    # `calls` are interactions that count as calls, `counting` AI spans of which anything counts.
+    for table in ("sessions", "conversations"):
+        for column in ("calls", "counting"):
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
+        db.execute(f"CREATE INDEX {table}_busiest ON {table} (project, calls) WHERE counting > 0")
+    for table in ("rollups", "retracted"):
+        db.execute(f"DELETE FROM {table}")
+    db.execute("UPDATE rollups_progress SET counted = 0")
+    db.execute("PRAGMA user_version = 2")
 
 
 def _create(db: Any, table: str, columns: dict[str, Any], pk: str | tuple[str, ...], *, optional: str = "") -> None:
@@ -215,13 +249,17 @@ def _sessions(db: Any) -> None:
 
 
 def _rollups(db: Any) -> None:
-    # Columns and numbers: store/sqlite/rollups.py. `start_hour` counts hours since 1970, UTC; `name` is of `strings`.
-    key = ", ".join(f"{name} INTEGER NOT NULL" for name in rollups.KEY)
-    counts = ", ".join(f"{name} INTEGER NOT NULL" for name in rollups.COUNTS)
-    sketches = ", ".join(f"{name} BLOB NOT NULL DEFAULT x''" for name in rollups.SKETCHES)
-    primary = f"PRIMARY KEY ({', '.join(rollups.KEY)})"
+    # Numbers: store/sqlite/rollups.py. `start_hour` counts hours since 1970, UTC; `name` is of `strings`.
+    numbers = ("input", "output", "cache_read", "cache_write", "reasoning", "cost")
+    names = ("project", "dimension", "level", "start_hour", "name")
+    key = ", ".join(f"{name} INTEGER NOT NULL" for name in names)
+    columns = ("interactions", "errors", *numbers, *(f"{name}_said" for name in numbers))
+    counts = ", ".join(f"{name} INTEGER NOT NULL" for name in columns)
+    samples = ("latency", "latency_new", "first_token", "first_token_new")
+    sketches = ", ".join(f"{name} BLOB NOT NULL DEFAULT x''" for name in samples)
+    primary = f"PRIMARY KEY ({', '.join(names)})"
     db.execute(f"CREATE TABLE rollups ({key}, {counts}, {sketches}, {primary}) STRICT, WITHOUT ROWID")
-    db.execute(f"CREATE INDEX rollups_long ON rollups (project) WHERE {rollups.LONG_ROWS}")
+    db.execute("CREATE INDEX rollups_long ON rollups (project) WHERE length(latency_new) > 1024")
     # The last row of `interactions` that is counted in the roll-ups.
     db.execute("CREATE TABLE rollups_progress (counted INTEGER NOT NULL) STRICT")
     db.execute("INSERT INTO rollups_progress VALUES (0)")

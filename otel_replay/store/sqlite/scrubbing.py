@@ -27,7 +27,7 @@ MERGE_PAGES = 500
 WIPE_PAGES = 100
 """Worked on in one task: acknowledgements wait behind it. A blob of more pages has a longer header."""
 
-_CHECKPOINT_S = 10.0
+_CHECKPOINT_S = 30.0
 
 
 class Scrubber:

@@ -27,7 +27,7 @@ _VERSIONS_NS = 60 * 10**9
 
 _QUERY = (
     "SELECT texts.rowid, bodies.id, bodies.start_unix_nano, bodies.trace_id, bodies.span_id, version, digest,"
-    " session_id, conversation_id, service, user, feature, request_model, response_model"
+    " session_id, conversation_id, service, user, feature, provider, variant, request_model, response_model"
     " FROM texts CROSS JOIN bodies ON doc = texts.rowid CROSS JOIN interactions"
     " ON interactions.project = bodies.project AND interactions.trace_id = bodies.trace_id"
     " AND interactions.span_id = bodies.span_id"
@@ -50,6 +50,8 @@ class _Candidate(NamedTuple):
     service: int
     user: int
     feature: int
+    provider: int
+    variant: int
     request_model: int
     response_model: int
 
@@ -95,7 +97,7 @@ class _Asked(NamedTuple):
     def of(cls, connection: Any, project: int, wanted: InteractionFilter) -> _Asked | None:
         """None when a name was never heard of."""
         names = {"user": wanted.user, "feature": wanted.feature, "service": wanted.service}
-        names |= {"model": wanted.model, "label": wanted.label}
+        names |= {"provider": wanted.provider, "variant": wanted.variant, "model": wanted.model, "label": wanted.label}
         ids = {key: find_string(connection, project, name) for key, name in names.items() if name is not None}
         if any(not number and names[key] for key, number in ids.items()):
             return None

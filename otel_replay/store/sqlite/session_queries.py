@@ -200,7 +200,9 @@ def _summaries(connection: Any, project: int, ids: Sequence[bytes | str]) -> lis
         return {row[0]: row[1:] for row in connection.execute(query, (project, *ids))}
 
     calls = grouped(
-        f"sum(kind = 0), sum(status = 2), {_sums('input_tokens')}, {_sums('output_tokens')}", "interactions"
+        "sum(counts & 1), sum(status = 2 AND (kind <> 0 OR counts & 1)),"
+        f" {_sums('input_tokens')}, {_sums('output_tokens')}",
+        "interactions",
     )
     actions = grouped("count(*)", "actions")
     models = _models(connection, project, ids)
@@ -228,8 +230,8 @@ def _summaries(connection: Any, project: int, ids: Sequence[bytes | str]) -> lis
 
 def _sums(column: str) -> str:
     """Two sums, of the upper and the lower halves: one of 64 bits would overflow, and fail the query."""
-    counted = f"iif(kind = 0, coalesce({column}, 0), 0)"
-    return f"sum({counted} >> 32), sum({counted} & 4294967295)"
+    told = f"iif(counts & 2, coalesce({column}, 0), 0)"
+    return f"sum({told} >> 32), sum({told} & 4294967295)"
 
 
 def _models(connection: Any, project: int, ids: Sequence[bytes | str]) -> dict[bytes | str, set[str]]:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from otel_replay.errors import InvalidRequest
-from otel_replay.store.base import InteractionFilter, Statistics, StatisticsTable
+from otel_replay.genai.prices import COST_SOURCES, Cost, usd_text
+from otel_replay.model import Usage
+from otel_replay.store.base import InteractionFilter, Statistics, StatisticsTable, Times
 from otel_replay.store.sketch import Sketch
-from otel_replay.store.sqlite.identifiers import find_string, pack_id, texts_of
+from otel_replay.store.sqlite.identifiers import ID_TEXT, find_string, pack_id, texts_of
 from otel_replay.store.sqlite.queries import Queries
-from otel_replay.store.sqlite.rollups import ALL, COUNTS, DAY, DIMENSIONS, HOUR, HOURS_A_DAY, NUMBERS, SKETCHES
+from otel_replay.store.sqlite.rollups import ALL, COUNTS, DAY, DIMENSIONS, HOUR, HOURS_A_DAY, NUMBERS, PARTS, SKETCHES
 from otel_replay.store.statistics import (
+    BUSIEST,
     HOUR_NS,
     Counted,
     Plan,
     day_name,
+    exact,
     exact_table,
-    latency,
+    most,
     plan,
     statistics_of,
 )
@@ -26,14 +30,18 @@ from otel_replay.store.statistics import (
 MOST_ROWS = 50_000
 """Interactions that are read one by one for an answer: as many take about 150 ms."""
 
-_GROUPS = {
-    "model": "iif(response_model > 0, response_model, request_model)",
-    "day": "start_unix_nano",
-} | {name: name for name in ("provider", "service", "operation", "user", "feature", "variant")}
-_VALUES = (
-    "status = 2, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_pico_usd,"
-    " start_unix_nano, end_unix_nano, time_to_first_token_ns"
+_GROUPS = (
+    {"model": "iif(response_model > 0, response_model, request_model)", "day": "start_unix_nano"}
+    | {name: name for name in ("provider", "service", "operation", "user", "feature", "variant")}
+    | {name: f"coalesce({ID_TEXT.format(f'{name}_id')}, '')" for name in BUSIEST}
 )
+_VALUES = (
+    "counts, status = 2, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,"
+    " cost_pico_usd, cost_source, start_unix_nano, end_unix_nano, time_to_first_token_ns"
+)
+_TRACES_AT_ONCE = 500
+_COUNTING = " + ".join(f"{name}_said" for name in NUMBERS)
+"""Of a roll-up: zero when nothing but calls counts."""
 
 
 class StatisticsQueries(Queries):
@@ -44,7 +52,23 @@ class StatisticsQueries(Queries):
         with self._connections.snapshot() as connection:
             if how.rolled_up_by is None:
                 return _from_rows(connection, project, by, wanted, limit)
+            if how.rolled_up_by in BUSIEST:
+                return _busiest(connection, project, how, limit)
             return _RolledUp(connection, project, how, by_day=by == "day").table(limit)
+
+    def costs_of_traces(self, project: int, trace_ids: Iterable[str]) -> dict[tuple[str, str], Cost]:
+        packed = [bytes.fromhex(trace_id) for trace_id in trace_ids]
+        rows: list[Any] = []
+        with self._connections.snapshot() as connection:
+            for at in range(0, len(packed), _TRACES_AT_ONCE):
+                part = packed[at : at + _TRACES_AT_ONCE]
+                where = f"project = ? AND trace_id IN ({', '.join('?' * len(part))}) AND cost_source > 1"
+                query = f"SELECT trace_id, span_id, cost_pico_usd, cost_source FROM interactions WHERE {where}"
+                rows += connection.execute(query, (project, *part))
+        return {
+            (trace.hex(), span.hex()): Cost(usd_text(cost), COST_SOURCES[source - 1])
+            for trace, span, cost, source in rows
+        }
 
 
 class _Part(NamedTuple):
@@ -111,9 +135,10 @@ class _RolledUp:
 
     def _most(self, limit: int) -> list[int]:
         """The groups with the most interactions; of equally many those that came first."""
-        union, values = self._union(f"{self._group} AS grouped, interactions", self._dimension, "1")
+        columns = f"{self._group} AS grouped, interactions, {_COUNTING} AS counting"
+        union, values = self._union(columns, self._dimension, "1")
         query = (
-            f"SELECT grouped FROM ({union}) GROUP BY grouped HAVING sum(interactions) > 0"
+            f"SELECT grouped FROM ({union}) GROUP BY grouped HAVING sum(interactions) > 0 OR sum(counting) > 0"
             " ORDER BY sum(interactions) DESC, grouped LIMIT ?"
         )
         return [row[0] for row in self._connection.execute(query, (*values, limit))]
@@ -141,32 +166,79 @@ class _RolledUp:
 def _statistics(group: str, rollups: Sequence[Any]) -> Statistics:
     """A line of the answer from the roll-ups of its group."""
     counts = [sum(column) for column in zip(*(row[: len(COUNTS)] for row in rollups), strict=True)] or [0] * len(COUNTS)
-    interactions, errors, *sums = counts
-    numbers = [total if said else None for total, said in zip(sums, sums[len(NUMBERS) :], strict=False)]
+    found = dict(zip(COUNTS, counts, strict=True))
+    *tokens, cost = (found[name] if found[f"{name}_said"] else None for name in NUMBERS)
+    parts = [found[f"{name}_cost"] for name in PARTS]
     latencies, first_tokens = Sketch(), Sketch()
     for row in rollups:
         for place, sketch in ((0, latencies), (2, first_tokens)):
             packed, samples = row[len(COUNTS) + place :][:2]
             sketch.add_packed(packed)
             sketch.add_samples(samples)
-    return statistics_of(group, interactions, errors, numbers, latencies.percentiles(), first_tokens.percentiles())
+    return statistics_of(
+        group,
+        found["interactions"],
+        found["errors"],
+        Usage(*tokens),
+        None if cost is None else [max(cost - sum(parts), 0), *parts],
+        _times(latencies),
+        _times(first_tokens),
+        None,
+    )
+
+
+def _times(sketch: Sketch) -> Times | None:
+    percentiles, mean = sketch.percentiles(), sketch.mean()
+    return None if percentiles is None or mean is None else Times(*percentiles, mean)
+
+
+def _busiest(connection: Any, project: int, how: Plan, limit: int) -> StatisticsTable:
+    """The sessions or conversations with the most calls, from these calls; the rest of the table is rolled up."""
+    kind = how.rolled_up_by
+    query = f"SELECT {kind}_id, counting FROM {kind}s WHERE project = ? AND counting > 0 ORDER BY calls DESC LIMIT ?"
+    found = connection.execute(query, (project, limit)).fetchall()
+    if sum(counting for _, counting in found) > MOST_ROWS:
+        raise _too_many("narrow since and until, or ask for fewer groups")
+    where = f"project = ? AND {kind}_id IN ({', '.join('?' * len(found))}) AND counts > 0"
+    query = f"SELECT {_GROUPS[str(kind)]}, {_VALUES} FROM interactions WHERE {where}"
+    groups: dict[str, list[Counted]] = defaultdict(list)
+    for group, *values in connection.execute(query, (project, *(one for one, _ in found))):
+        groups[group].append(_counted(group, values))
+    lines = [exact(group, rows, how) for group, rows in groups.items()]
+    loose, total = (_rolled_up_ever(connection, project, DIMENSIONS[name]) for name in (str(kind), ""))
+    if loose != _statistics("", []):
+        lines.append(loose)
+    return StatisticsTable(most(lines, limit), total, None, None)
+
+
+def _rolled_up_ever(connection: Any, project: int, dimension: int) -> Statistics:
+    """What names nothing in a dimension, over all time."""
+    where = "project = ? AND dimension = ? AND level = ? AND start_hour = 0 AND name = 0"
+    query = f"SELECT {', '.join((*COUNTS, *SKETCHES))} FROM rollups WHERE {where}"
+    return _statistics("", connection.execute(query, (project, dimension, ALL)).fetchall())
 
 
 def _from_rows(connection: Any, project: int, by: str, wanted: InteractionFilter, limit: int) -> StatisticsTable:
     where, values = _conditions(connection, project, wanted)
-    query = f"SELECT {_GROUPS[by]}, {_VALUES} FROM interactions WHERE {where} AND kind = 0 LIMIT ?"
+    query = f"SELECT {_GROUPS[by]}, {_VALUES} FROM interactions WHERE {where} AND counts > 0 LIMIT ?"
     rows = connection.execute(query, (*values, MOST_ROWS + 1)).fetchall()
     if len(rows) > MOST_ROWS:
-        raise InvalidRequest(
-            f"more than {MOST_ROWS} interactions to look at one by one",
-            hint="narrow since and until, or ask with one filter by day, or with none",
-        )
-    names = None if by == "day" else texts_of(connection, {row[0] for row in rows})
-    counted = [
-        Counted(names[group] if names else day_name(group), bool(failed), tuple(numbers), latency(start, end), first)
-        for group, failed, *numbers, start, end, first in rows
-    ]
-    return exact_table(counted, (wanted.since_unix_nano, wanted.until_unix_nano), limit)
+        raise _too_many("narrow since and until, or ask with one filter by day, or with none")
+    name_of: Callable[[Any], str] = str if by in BUSIEST else day_name
+    if by not in BUSIEST and by != "day":
+        name_of = texts_of(connection, {row[0] for row in rows}).__getitem__
+    counted = [_counted(name_of(group), values) for group, *values in rows]
+    return exact_table(counted, plan(by, wanted), limit)
+
+
+def _counted(group: str, values: Sequence[Any]) -> Counted:
+    """Of the columns :data:`_VALUES`."""
+    counts, failed, *numbers, source, start, end, first_token = values
+    return Counted(group, counts, bool(failed), tuple(numbers), COST_SOURCES[source - 1], start, end, first_token)
+
+
+def _too_many(hint: str) -> InvalidRequest:
+    return InvalidRequest(f"more than {MOST_ROWS} interactions to look at one by one", hint=hint)
 
 
 def _conditions(connection: Any, project: int, wanted: InteractionFilter) -> tuple[str, list[Any]]:
@@ -180,7 +252,8 @@ def _conditions(connection: Any, project: int, wanted: InteractionFilter) -> tup
         add("session_id = ?", pack_id(wanted.session_id))
     if wanted.conversation_id is not None:
         add("conversation_id = ?", pack_id(wanted.conversation_id))
-    for name, text in (("user", wanted.user), ("feature", wanted.feature), ("service", wanted.service)):
+    for name in ("user", "feature", "service", "provider", "variant"):
+        text = getattr(wanted, name)
         if text is not None:
             add(f"{name} = ? AND {name} > 0", find_string(connection, project, text))
     if wanted.model is not None:

@@ -1,0 +1,178 @@
+"""Which AI spans of a trace count, so that every call counts once, whoever tells of it. Pure; timeline and statistics
+both ask :func:`counted`, so they agree.
+
+A trace tells of one call several times: two instrumentations see it, a gateway and its client do, an agent repeats the
+sum of its calls. The rules, which hold whatever the order of arrival:
+
+1. Leaves count. The figures of a span count where no AI span *below* it has them. Cache and reasoning are parts of
+   input and output and never added to them. A tool's own figures never count: the models it asks have spans.
+2. A span is below another when its parents lead there by AI spans alone; or when its parent is no AI span (plain spans
+   are not looked at), and it starts while an agent or a retrieval with another parent runs.
+3. Two inferences, neither above the other, are *one call* when they overlap in time and carry the same response id; or
+   when they overlap, say the same numbers of input and output tokens, come from two instrumentations (another scope or
+   another service) and do not name different responses of one provider. What is below one of them is below both. The
+   one that names a session, and then says most, speaks for the call: all of it counts there. So does an inference above
+   that says the same numbers as the leaf, and has no other below it.
+4. A reported cost counts like any figure. A cost that was computed from prices counts with the tokens it was computed
+   of, unless a report that counts is above or below.
+
+In a trace of more than :data:`MOST_SPANS` AI spans each counts for itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from otel_replay.model import AiKind
+from otel_replay.timeline.relations import NEAR, AiSpan, calls_of, during, may_be_related, parents_of
+
+CALL, TOKENS, COST = 1, 2, 4
+"""What of a span counts, as bits: the call itself (its errors and times with it), its token counts, its cost."""
+
+MOST_SPANS = 10_000
+
+Has = Callable[[AiSpan], bool]
+"""Whether a span has a figure that may count."""
+
+
+def counted(spans: Iterable[AiSpan]) -> dict[bytes | str, int]:
+    """Of each AI span of one trace by its id what counts, as bits. The order of the spans does not matter."""
+    told = list(spans)
+    if not 1 < len(told) <= MOST_SPANS or not may_be_related(told):
+        return {span.span_id: _alone(span) for span in told}
+    told.sort(key=lambda span: (span.start_unix_nano, span.span_id))
+    return {span.span_id: bits for span, bits in zip(told, _Trace(told).decide(), strict=True)}
+
+
+def counts_alone(kind: AiKind, *, has_usage: bool, has_cost: bool) -> int:
+    """What counts of an AI span when there is no other in its trace."""
+    if kind is AiKind.TOOL:
+        return 0
+    return CALL * (kind is AiKind.INTERACTION) | TOKENS * has_usage | COST * has_cost
+
+
+def _alone(span: AiSpan) -> int:
+    has_cost = span.reports_cost or span.is_priced
+    return counts_alone(span.kind, has_usage=_has_usage(span), has_cost=has_cost)
+
+
+def _has_usage(span: AiSpan) -> bool:
+    return span.kind is not AiKind.TOOL and span.says > 0
+
+
+def _is_inference(span: AiSpan) -> bool:
+    return span.kind is AiKind.INTERACTION
+
+
+def _reports_cost(span: AiSpan) -> bool:
+    return span.kind is not AiKind.TOOL and span.reports_cost
+
+
+class _Trace:
+    """AI spans in the order of (start, id), known by their places; a call by the least place of its spans."""
+
+    def __init__(self, spans: Sequence[AiSpan]) -> None:
+        self._spans = spans
+        self._parents = parents_of(spans)
+        self._calls = calls_of(spans, self._parents)
+        self._members: dict[int, list[int]] = defaultdict(list)
+        for place, call in enumerate(self._calls):
+            self._members[call].append(place)
+        self._above: dict[int, set[int]] = defaultdict(set)
+        self._below: dict[int, set[int]] = defaultdict(set)
+        self._relate()
+
+    def _relate(self) -> None:
+        by_parent = ((place, parent) for place, parent in enumerate(self._parents) if parent >= 0)
+        for lower, upper in (*by_parent, *during(self._spans, self._parents)):
+            below, above = self._calls[lower], self._calls[upper]
+            if below != above:
+                self._above[below].add(above)
+                self._below[above].add(below)
+
+    def decide(self) -> list[int]:
+        """The bits of each span."""
+        bits = [0] * len(self._spans)
+        calls, usages = self._innermost(_is_inference), self._innermost(_has_usage)
+        speakers = self._speakers(calls, usages)
+        for call in calls:
+            bits[speakers[call]] |= CALL
+        tokens = {call: speakers[call] for call in usages}
+        for place in tokens.values():
+            bits[place] |= TOKENS
+        for place in self._costs(tokens):
+            bits[place] |= COST
+        return bits
+
+    def _innermost(self, has: Has) -> list[int]:
+        """The calls that have a figure while nothing below them has it."""
+        having = {call for call, span in zip(self._calls, self._spans, strict=True) if has(span)}
+        if len(having) < 2:
+            return [*having]
+        innermost = having - _reached(having, self._above)
+        covered = _reached(innermost, self._above)
+        for call in sorted(having - innermost - covered):  # left over where ids and times contradict each other
+            if call not in covered:
+                innermost.add(call)
+                covered |= _reached([call], self._above)
+        return sorted(innermost)
+
+    def _best(self, call: int, has: Has) -> int:
+        """The span of a call that has a figure and says most; of equals the first."""
+        having = [place for place in self._members[call] if has(self._spans[place])]
+        return having[0] if len(having) == 1 else max(having, key=lambda place: (self._weight(place), -place))
+
+    def _weight(self, place: int) -> tuple[bool, int]:
+        """How much a span says: first of all whose call it was."""
+        return self._spans[place].has_session, sum(map(bool, self._spans[place].usage))
+
+    def _speakers(self, calls: Sequence[int], usages: Sequence[int]) -> dict[int, int]:
+        """Which span speaks for each of these calls: one of its own, or an inference above that only says the same."""
+        best = {call: self._best(call, _is_inference) for call in calls}
+        best |= {call: self._best(call, _has_usage) for call in usages}
+        lines = {call: list(self._line(place)) for call, place in best.items()}
+        heard = Counter(place for line in lines.values() for place in line)
+        for call, line in lines.items():
+            alike = [place for place in line if heard[place] == 1 and self._repeats(place, best[call])]
+            if alike:
+                best[call] = max([best[call], *alike], key=self._weight)
+        return best
+
+    def _repeats(self, upper: int, lower: int) -> bool:
+        """Whether two spans say the same wherever both say something."""
+        both = zip(self._spans[upper].usage, self._spans[lower].usage, strict=True)
+        said = [one == other for one, other in both if one is not None and other is not None]
+        return all(said) and (bool(said) or not self._spans[lower].says)
+
+    def _line(self, place: int) -> Iterator[int]:
+        """The inferences directly above a span, the nearest first."""
+        for _ in range(NEAR):
+            place = self._parents[place]
+            if place < 0 or self._spans[place].kind is not AiKind.INTERACTION:
+                return
+            yield place
+
+    def _costs(self, tokens: Mapping[int, int]) -> Iterator[int]:
+        """The spans whose costs count; ``tokens`` are those whose tokens do, by call."""
+        reported = self._innermost(_reports_cost)
+        for call in reported:
+            speaker = tokens.get(call)
+            is_told = speaker is not None and self._spans[speaker].reports_cost
+            yield speaker if speaker is not None and is_told else self._best(call, _reports_cost)
+        told = {*reported, *_reached(reported, self._above), *_reached(reported, self._below)}
+        for call, speaker in tokens.items():
+            if call not in told:
+                priced = [place for place in (speaker, *self._members[call]) if self._spans[place].is_priced]
+                yield from priced[:1]
+
+
+def _reached(calls: Iterable[int], edges: Mapping[int, set[int]]) -> set[int]:
+    """Where edges lead to from these calls; one of them is there only when an edge leads to it."""
+    found: set[int] = set()
+    waiting = list(calls)
+    while waiting:
+        new = edges.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
