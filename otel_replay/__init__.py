@@ -11,16 +11,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otel_replay.errors import ReplayError as ReplayError
     from otel_replay.query.opening import open_replay as open
+    from otel_replay.sdk.exporter import OTelReplayLogExporter as OTelReplayLogExporter
     from otel_replay.sdk.exporter import OTelReplaySpanExporter as OTelReplaySpanExporter
+    from otel_replay.sdk.instrument import instrument as instrument
     from otel_replay.sdk.processor import SessionSpanProcessor as SessionSpanProcessor
     from otel_replay.sdk.session import session as session
 
 __version__ = "0.1.0"
 
-__all__ = ["OTelReplaySpanExporter", "ReplayError", "SessionSpanProcessor", "__version__", "open", "session"]
+__all__ = [
+    "OTelReplayLogExporter",
+    "OTelReplaySpanExporter",
+    "ReplayError",
+    "SessionSpanProcessor",
+    "__version__",
+    "instrument",
+    "open",
+    "session",
+]
 
 _HOMES = {
+    "instrument": ("otel_replay.sdk.instrument", "instrument"),
     "open": ("otel_replay.query.opening", "open_replay"),
+    "OTelReplayLogExporter": ("otel_replay.sdk.exporter", "OTelReplayLogExporter"),
     "OTelReplaySpanExporter": ("otel_replay.sdk.exporter", "OTelReplaySpanExporter"),
     "ReplayError": ("otel_replay.errors", "ReplayError"),
     "SessionSpanProcessor": ("otel_replay.sdk.processor", "SessionSpanProcessor"),
@@ -29,11 +42,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "instrument":
-        raise AttributeError(
-            "otel_replay.instrument() is not in this version: set up the OpenTelemetry SDK with OTelReplaySpanExporter,"
-            " as otel_replay/examples/chat/telemetry.py does"
-        )
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _HOMES[name]

@@ -1,7 +1,7 @@
 """What travels with the OpenTelemetry context: which session, conversation and user the code below works for.
 
-The session id and the user id are W3C baggage, so that the next service knows them too; everything else (feature,
-label, conversation, other attributes) stays in this process under one context key.
+The session id and the user id are W3C baggage, so that the next service knows them too, and the conversation id becomes
+baggage when a request leaves; everything else (feature, label, other attributes) stays in this process under one key.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import Token
 from types import MappingProxyType
-from typing import Self
+from typing import NamedTuple, Self
 
 from opentelemetry import baggage
-from opentelemetry.context import Context, attach, create_key, detach, get_value, set_value
+from opentelemetry.context import Context, attach, create_key, detach, get_current, get_value, set_value
 from opentelemetry.util.types import AttributeValue
 
 from otel_replay.errors import ReplayError
@@ -28,28 +28,55 @@ BAGGAGE_KEYS = (SESSION_ID, USER_ID, CONVERSATION_ID)
 MAX_BAGGAGE_VALUE = 256
 """Characters; a longer value is not an id. The whole header may hold 8,192 bytes, and each goes on every span."""
 
-_ATTRIBUTES = create_key("otel-replay-attributes")
+_KNOWN = create_key("otel-replay-attributes")
 _SYSTEM_PROMPT = create_key("otel-replay-system-prompt")
-_NOTHING: Mapping[str, AttributeValue] = MappingProxyType({})
+
+Attributes = Mapping[str, AttributeValue]
 
 
-def session_attributes(context: Context | None = None) -> dict[str, AttributeValue]:
+class _Known(NamedTuple):
+    """What was set in this process, the baggage it was set beside, and both together: asked for with every span."""
+
+    local: Attributes
+    received: Mapping[str, object]
+    together: Attributes
+
+
+_NOTHING = _Known(MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
+
+
+def session_attributes(context: Context | None = None) -> Attributes:
     """What the context (None: the current one) says about session, user, conversation and the rest, by attribute name.
 
     What was set in this process wins over what came in as baggage.
     """
-    return _from_baggage(context) | dict(local_attributes(context))
+    context = get_current() if context is None else context
+    known, received = context.get(_KNOWN), baggage.get_all(context)
+    if isinstance(known, _Known) and known.received == received:
+        return known.together
+    return _together(received, local_attributes(context))
 
 
-def local_attributes(context: Context | None = None) -> Mapping[str, AttributeValue]:
+def local_attributes(context: Context | None = None) -> Attributes:
     """The attributes that were set in this process and are not sent to others."""
-    found = get_value(_ATTRIBUTES, context)
-    return found if isinstance(found, Mapping) else _NOTHING
+    found = get_value(_KNOWN, context)
+    return found.local if isinstance(found, _Known) else _NOTHING.local
 
 
-def with_local(attributes: Mapping[str, AttributeValue], context: Context | None = None) -> Context:
+def with_local(attributes: Attributes, context: Context | None = None) -> Context:
     """A context that has the attributes beside those it had."""
-    return set_value(_ATTRIBUTES, MappingProxyType({**local_attributes(context), **attributes}), context)
+    local, received = {**local_attributes(context), **attributes}, baggage.get_all(context)
+    known = _Known(MappingProxyType(local), received, MappingProxyType(_together(received, local)))
+    return set_value(_KNOWN, known, context)
+
+
+def _together(received: Mapping[str, object], local: Attributes) -> dict[str, AttributeValue]:
+    found: dict[str, AttributeValue] = {}
+    for key in BAGGAGE_KEYS:
+        value = received.get(key)
+        if isinstance(value, str) and 0 < len(value) <= MAX_BAGGAGE_VALUE:
+            found[key] = value
+    return found | dict(local)
 
 
 def with_system_prompt(text: str | None, context: Context | None = None) -> Context:
@@ -64,16 +91,10 @@ def system_prompt_of(context: Context | None = None) -> str | None:
 
 def outside_of_sessions(context: Context | None = None) -> Context:
     """The context without the session it may be in: for a session that starts inside another one."""
-    cleared = with_system_prompt(None, set_value(_ATTRIBUTES, _NOTHING, context))
+    cleared = with_system_prompt(None, set_value(_KNOWN, _NOTHING, context))
     for key in BAGGAGE_KEYS:
         cleared = baggage.remove_baggage(key, cleared)
     return cleared
-
-
-def _from_baggage(context: Context | None) -> dict[str, AttributeValue]:
-    received = baggage.get_all(context)
-    values = ((key, received.get(key)) for key in BAGGAGE_KEYS)
-    return {key: value for key, value in values if isinstance(value, str) and 0 < len(value) <= MAX_BAGGAGE_VALUE}
 
 
 class Attached:

@@ -1,116 +1,140 @@
-"""One exporter for every place a span can go to: a receiver over HTTP or gRPC, or a database file without a server."""
+"""Exporters for every place that spans and log records can go to: a receiver over HTTP or gRPC, or a database file."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from importlib.metadata import entry_points
-from urllib.parse import SplitResult, urlsplit
+import os
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar, cast
 
+from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_replay.errors import UnsupportedRequest
-from otel_replay.sdk.sink import Sink, SinkFactory
+from otel_replay.sdk.delivery import Delivery
+from otel_replay.sdk.destination import Signal, destination
+from otel_replay.sdk.sending import open_sender
+from otel_replay.sdk.spool import spool_of
 
 _log = logging.getLogger(__name__)
 
-SINKS = "otel_replay.sinks"
-"""The entry point group of factories that open a ``Sink``, by URL scheme."""
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+"""What a gRPC server takes by default."""
 
-_GRPC_PORT = 4317
-_PROTOCOLS = ("grpc", "http/protobuf")
-_HINT = "http://HOST:4318, http://HOST:4317 for gRPC, or sqlite:///FILE"
+Item = TypeVar("Item")
 
 
-class OTelReplaySpanExporter(SpanExporter):
+class _Message(Protocol):
+    def SerializeToString(self) -> bytes: ...  # noqa: N802 - protobuf's
+
+
+class _Exporter(Generic[Item]):
+    """What the exporters of spans and of log records have in common."""
+
+    _signal: Signal
+    _encode: Callable[..., _Message]
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        protocol: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        spool: str | os.PathLike[str] | bool | None = None,
+        max_request_bytes: int = MAX_REQUEST_BYTES,
+    ) -> None:
+        to = destination(self._signal, endpoint, protocol, headers, timeout_s)
+        self._delivery = Delivery(lambda: open_sender(to), spool_of(to, spool), to.timeout_s)
+        self._max_request_bytes = max_request_bytes
+        self._is_shut_down = False
+        EXPORTERS.add(cast("Exporter", self))
+
+    @property
+    def spooled(self) -> int:
+        """Items on disk that wait for the receiver."""
+        return self._delivery.spooled
+
+    @property
+    def lost(self) -> int:
+        """Items that are neither with the receiver nor on disk; each reason for it is in the log."""
+        return self._delivery.lost
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """True when the receiver has everything, and nothing was lost since the last call.
+
+        False too when some of it is still on disk (``spooled``), from where it is sent later.
+        """
+        return self._delivery.flush(timeout_millis / 1_000)
+
+    def shutdown(self, timeout_millis: float = 30_000) -> None:
+        """Sends what waits while the receiver takes it; the rest stays on disk for the next process."""
+        if not self._is_shut_down:
+            self._is_shut_down = True
+            self._delivery.close(timeout_millis / 1_000)
+
+    def _deliver(self, batch: Sequence[Item]) -> bool:
+        if self._is_shut_down:
+            _log.warning("an exporter that is shut down was given %d items", len(batch))
+            return False
+        delivered = [self._delivery.deliver(body, items) for body, items in self._requests(batch)]
+        return all(delivered)
+
+    def _requests(self, batch: Sequence[Item]) -> Iterator[tuple[bytes, int]]:
+        """Serialised requests, none larger than allowed unless one item is; each with the number of its items."""
+        try:
+            body = self._encode(batch).SerializeToString()
+        except Exception:  # noqa: BLE001 - one that cannot be encoded costs no other
+            if len(batch) == 1:
+                _log.exception("one item is lost: it cannot be encoded")
+                self._delivery.lose(1)
+                return
+            body = None
+        if body is not None and (len(body) <= self._max_request_bytes or len(batch) == 1):
+            yield body, len(batch)
+            return
+        half = len(batch) // 2
+        yield from self._requests(batch[:half])
+        yield from self._requests(batch[half:])
+
+
+Exporter = _Exporter[ReadableSpan] | _Exporter[ReadableLogRecord]
+
+EXPORTERS: weakref.WeakSet[Exporter] = weakref.WeakSet()
+"""All of this process, for whoever did not make them: ``opentelemetry-instrument`` makes them by their names."""
+
+
+class OTelReplaySpanExporter(_Exporter[ReadableSpan], SpanExporter):
     """Sends spans to ``endpoint``.
 
-    ``http(s)://HOST:PORT`` is OTLP over HTTP; port 4317 or ``protocol="grpc"`` is OTLP over gRPC: both through the
-    stock exporters, whose ``OTEL_EXPORTER_OTLP_*`` variables for headers, timeout and compression apply.
-    ``sqlite:///FILE`` (four slashes for an absolute path) writes in this process, without a server.
+    ``http(s)://HOST:PORT`` is OTLP over HTTP; port 4317 or ``protocol="grpc"`` is OTLP over gRPC.
+    ``sqlite:///FILE`` (four slashes for an absolute path) writes in this process, without a server. Without an endpoint
+    ``OTEL_REPLAY_ENDPOINT``, then ``OTEL_EXPORTER_OTLP_ENDPOINT``, then http://127.0.0.1:4318; headers, timeout,
+    compression and certificates come from ``OTEL_EXPORTER_OTLP_*`` too, a key from ``OTEL_REPLAY_API_KEY``.
+
+    While the receiver is away requests wait in ``spool``: a directory, False for none, or None for that of
+    ``OTEL_REPLAY_SPOOL``, else the user's directory for the state of programs. ``export`` says SUCCESS when the
+    receiver has the spans or the disk has them, fsynced.
+
     Raises ``UnsupportedRequest`` for an endpoint or a protocol that is none of these.
     """
 
-    def __init__(self, endpoint: str = "http://127.0.0.1:4318", protocol: str | None = None) -> None:
-        self._exporter = _exporter_for(endpoint, protocol)
+    _signal = "traces"
+    _encode = staticmethod(encode_spans)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return self._exporter.export(spans)
-
-    def shutdown(self) -> None:
-        self._exporter.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
+        return SpanExportResult.SUCCESS if self._deliver(spans) else SpanExportResult.FAILURE
 
 
-class _SinkExporter(SpanExporter):
-    """Hands each batch to a sink as one serialised ``ExportTraceServiceRequest``."""
+class OTelReplayLogExporter(_Exporter[ReadableLogRecord], LogRecordExporter):
+    """Sends log records; everything else is as for :class:`OTelReplaySpanExporter`."""
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+    _signal = "logs"
+    _encode = staticmethod(encode_logs)
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-
-        try:
-            self._sink.export_traces(encode_spans(spans).SerializeToString())
-        except Exception:  # noqa: BLE001 - the SDK's contract: an exporter never raises
-            _log.exception("%d spans were not kept", len(spans))
-            return SpanExportResult.FAILURE
-        return SpanExportResult.SUCCESS
-
-    def shutdown(self) -> None:
-        self._sink.close()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing is buffered: a batch is kept when its export returns."""
-        return True
-
-
-def _exporter_for(endpoint: str, protocol: str | None) -> SpanExporter:
-    url, port = _split(endpoint)
-    if protocol not in (None, *_PROTOCOLS):
-        raise UnsupportedRequest(f"exporter protocol {protocol!r} is not known", hint=f"one of {', '.join(_PROTOCOLS)}")
-    if url.scheme not in ("http", "https"):
-        return _SinkExporter(_open_sink(endpoint, url))
-    if protocol == "grpc" or (protocol is None and port == _GRPC_PORT):
-        return _grpc_exporter(endpoint)
-    return _http_exporter(url)
-
-
-def _split(endpoint: str) -> tuple[SplitResult, int | None]:
-    try:
-        url = urlsplit(endpoint)
-        return url, url.port
-    except ValueError as error:
-        raise UnsupportedRequest(f"exporter endpoint {endpoint!r} is not a URL: {error}", hint=_HINT) from None
-
-
-def _http_exporter(url: SplitResult) -> SpanExporter:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-    path = url.path.rstrip("/")
-    if not path.endswith("/v1/traces"):
-        path += "/v1/traces"
-    return OTLPSpanExporter(endpoint=url._replace(path=path).geturl())
-
-
-def _grpc_exporter(endpoint: str) -> SpanExporter:
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-
-    return OTLPSpanExporter(endpoint=endpoint)
-
-
-def _open_sink(endpoint: str, url: SplitResult) -> Sink:
-    path = url.path.removeprefix("/")
-    if not url.scheme or url.netloc or not path:
-        raise UnsupportedRequest(f"exporter endpoint {endpoint!r} is not understood", hint=_HINT)
-    for entry in entry_points(group=SINKS, name=url.scheme):
-        factory: SinkFactory = entry.load()
-        return factory(path)
-    raise UnsupportedRequest(
-        f"nothing installed can keep spans at {endpoint!r}: no entry point {url.scheme!r} in the group {SINKS!r}",
-        hint="install otel-replay again, or send to a receiver: http://HOST:4318",
-    )
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        return LogRecordExportResult.SUCCESS if self._deliver(batch) else LogRecordExportResult.FAILURE

@@ -7,6 +7,7 @@ said itself is never overwritten.
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
@@ -19,9 +20,14 @@ class SessionSpanProcessor(SpanProcessor):
     """For ``TracerProvider.add_span_processor``, in any order: attributes are set when a span starts."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        said = span.attributes or {}
-        wanted = session_attributes(parent_context).items()
-        span.set_attributes({key: value for key, value in wanted if key not in said})
+        wanted = session_attributes(parent_context)
+        if not wanted:
+            return
+        given: Any = span.attributes
+        said = given.copy()  # A dict: each look-up in the SDK's mapping of what is not there costs an exception.
+        if not wanted.keys().isdisjoint(said):
+            wanted = {key: value for key, value in wanted.items() if key not in said}
+        span.set_attributes(wanted)
 
 
 class SessionLogProcessor(LogRecordProcessor):

@@ -16,6 +16,12 @@ class Sink(Protocol):
     def export_traces(self, body: bytes) -> None:
         """Keep one serialised ``ExportTraceServiceRequest``; returns when it is kept, raises when it is not."""
 
+    def export_logs(self, body: bytes) -> None:
+        """Keep one serialised ``ExportLogsServiceRequest``, likewise; a sink without this method keeps spans only."""
+
+    def erase_session(self, session_id: str) -> None:
+        """Forget everything of a session, for good."""
+
     def close(self) -> None:
         """Let go of everything that is held; safe to repeat."""
 

@@ -1,0 +1,273 @@
+"""One line that records: providers, processors, exporters, propagation and instrumentors, set up together.
+
+``instrument()`` is for code; ``complete()`` does the same for ``opentelemetry-instrument``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+from opentelemetry import _logs, propagate, trace
+from opentelemetry._logs._internal import ProxyLoggerProvider
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+
+from otel_replay.errors import UnsupportedRequest
+from otel_replay.sdk import instrumentors as installed
+from otel_replay.sdk.exporter import EXPORTERS, Exporter, OTelReplayLogExporter, OTelReplaySpanExporter
+from otel_replay.sdk.processor import SessionLogProcessor, SessionSpanProcessor
+from otel_replay.sdk.propagation import OwnHostsPropagator, own_hosts
+from otel_replay.sdk.sampling import SessionSampler
+
+_log = logging.getLogger(__name__)
+
+CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_WITHOUT_CONTENT = {
+    CONTENT: "NO_CONTENT",
+    "OPENINFERENCE_HIDE_INPUTS": "true",
+    "OPENINFERENCE_HIDE_OUTPUTS": "true",
+    "TRACELOOP_TRACE_CONTENT": "false",
+}
+"""How each family of instrumentors is told to leave prompts and completions out."""
+
+_DELAY_MS = 1_000.0
+_QUEUE = 8_192
+_ATTRIBUTES = 4_096
+"""Instead of the SDK's 5 s, 2,048 items and 128 attributes, unless its variables say otherwise. A session of chats with
+flattened messages has more than 128, and the first to be dropped is the oldest one: the session id."""
+
+
+class _Pipeline(Protocol):
+    """A batch processor of ours, or a provider that somebody else has set up."""
+
+    def force_flush(self, timeout_millis: int = ..., /) -> bool: ...
+    def shutdown(self) -> object: ...
+
+
+class Instrumentation:
+    """What ``instrument()`` has set up; the same object for the whole process until ``shutdown()``."""
+
+    def __init__(self, pipelines: Collection[_Pipeline], exporters: Collection[Exporter], undo: ExitStack) -> None:
+        self._pipelines = pipelines
+        self._exporters = exporters
+        self._undo = undo
+        self._is_shut_down = False
+        self._is_complete = True
+
+    @property
+    def spooled(self) -> int:
+        """Spans and log records on disk that wait for the receiver; after ``shutdown`` those that were left there."""
+        return sum(exporter.spooled for exporter in self._exporters)
+
+    @property
+    def lost(self) -> int:
+        """Spans and log records that neither the receiver nor the disk has; the log says why."""
+        return sum(exporter.lost for exporter in self._exporters)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """True when the receiver has everything recorded so far, and nothing was lost since the last call.
+
+        False as well when some of it is on disk by then (``spooled``): it is sent when the receiver is back.
+        """
+        deadline = time.monotonic() + timeout_millis / 1_000
+        in_time = _within(timeout_millis / 1_000, lambda: [one.force_flush(timeout_millis) for one in self._pipelines])
+        flushed = [exporter.force_flush(_millis_until(deadline)) for exporter in self._exporters]
+        return all(flushed) and in_time
+
+    def shutdown(self, timeout_millis: int = 30_000) -> bool:
+        """Sends what is left and switches off what was switched on; safe to repeat.
+
+        True when nothing is lost: the receiver has everything, or the disk has what the receiver would not take just
+        now (``spooled`` says how much), and the next process sends that.
+        """
+        global _active
+        with _lock:
+            if not self._is_shut_down:
+                self._is_shut_down = True
+                in_time = _within(timeout_millis / 1_000, lambda: [one.shutdown() for one in self._pipelines])
+                self._is_complete = in_time and not self.lost
+                self._undo.close()
+            if _active is self:
+                _active = None
+            return self._is_complete
+
+
+_active: Instrumentation | None = None
+_lock = threading.RLock()
+
+
+def instrument(
+    endpoint: str | None = None,
+    service_name: str | None = None,
+    capture_content: bool = True,
+    *,
+    headers: Mapping[str, str] | None = None,
+    protocol: str | None = None,
+    sample_rate: float = 1.0,
+    instrumentors: Collection[str] | None = None,
+    spool: str | os.PathLike[str] | bool | None = None,
+    propagate_to: Iterable[str] = (),
+) -> Instrumentation:
+    """Records LLM calls, and whatever else an installed instrumentor knows, and sends it to ``endpoint``.
+
+    ``endpoint``, ``headers``, ``protocol`` and ``spool`` are those of :class:`OTelReplaySpanExporter`. Providers that
+    the application has set are used, others are made. ``capture_content=False`` leaves messages out; otherwise they are
+    recorded unless ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` says no. ``sample_rate`` is the share of
+    sessions that are kept. ``instrumentors`` are names of entry points; None: all that are installed, one for each
+    library. Session and user ids go to hosts of one's own and to those in ``propagate_to``, as baggage.
+
+    A second call changes nothing and gives the same object. With ``OTEL_SDK_DISABLED=true`` nothing is recorded.
+    Raises ``UnsupportedRequest`` for an endpoint, or a provider, that cannot be used.
+    """
+    global _active
+    with _lock, ExitStack() as undo, ExitStack() as opened:
+        if _active is not None:
+            _log.warning("instrument() was called before: this call changes nothing")
+            return _active
+        if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+            return Instrumentation((), (), undo.pop_all())
+        _choose_content(capture_content, undo)
+        spans = OTelReplaySpanExporter(endpoint, protocol, headers=headers, spool=spool)
+        opened.callback(spans.shutdown)
+        logs = OTelReplayLogExporter(endpoint, protocol, headers=headers, spool=spool)
+        opened.callback(logs.shutdown)
+        kept = SessionSampler(spans, sample_rate)  # of paused sessions nothing, at any rate
+        pipelines = [*_record_spans(kept, service_name), *_record_logs(kept.logs(logs), service_name)]
+        _propagate(propagate_to, undo)
+        for instrumentor in installed.switch_on(instrumentors):
+            undo.callback(instrumentor.uninstrument)
+        opened.pop_all()
+        _active = _running(pipelines, (spans, logs), undo)
+        return _active
+
+
+def complete(*, spans: bool, logs: bool) -> None:
+    """Adds to what ``opentelemetry-instrument`` has set up whatever our exporters for these signals need.
+
+    Its configuration (the stock distribution's, or another's) has made the providers with our exporters by then; where
+    none is installed, they are made here.
+    """
+    global _active
+    with _lock, ExitStack() as undo:
+        if _active is not None:
+            return
+        _choose_content(True, undo)
+        pipelines = [*(_configured_spans() if spans else ()), *(_configured_logs() if logs else ())]
+        _propagate((), undo)
+        installed.leave_off_duplicates()
+        _active = _running(pipelines, list(EXPORTERS), undo)
+
+
+def _running(pipelines: Collection[_Pipeline], exporters: Collection[Exporter], undo: ExitStack) -> Instrumentation:
+    found = Instrumentation(pipelines, exporters, undo.pop_all())
+    atexit.register(found.shutdown)
+    return found
+
+
+def _choose_content(is_wanted: bool, undo: ExitStack) -> None:
+    """Before the instrumentors are made, which read the variables then."""
+    chosen = {CONTENT: os.environ.get(CONTENT, "SPAN_ONLY")} if is_wanted else _WITHOUT_CONTENT
+    for name, value in chosen.items():
+        undo.callback(_set_variable, name, os.environ.get(name))
+        os.environ[name] = value
+
+
+def _set_variable(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+def _record_spans(exporter: SpanExporter, service_name: str | None) -> list[_Pipeline]:
+    provider: Any = trace.get_tracer_provider()
+    if isinstance(provider, trace.ProxyTracerProvider):
+        wanted = _unless(_ATTRIBUTES, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT")
+        limits = SpanLimits(max_span_attributes=wanted)
+        provider = TracerProvider(resource=_resource(service_name), span_limits=limits)
+        trace.set_tracer_provider(provider)
+    elif not hasattr(provider, "add_span_processor"):
+        raise UnsupportedRequest(
+            f"the tracer provider that is set, {type(provider).__qualname__}, takes no processors",
+            hint="set that of the OpenTelemetry SDK, or none: instrument() makes one",
+        )
+    elif service_name:
+        _log.warning("the application has set a tracer provider: its service name stays, not %r", service_name)
+    queue, delay_ms = _unless(_QUEUE, "OTEL_BSP_MAX_QUEUE_SIZE"), _unless(_DELAY_MS, "OTEL_BSP_SCHEDULE_DELAY")
+    batches = BatchSpanProcessor(exporter, max_queue_size=queue, schedule_delay_millis=delay_ms)
+    provider.add_span_processor(SessionSpanProcessor())
+    provider.add_span_processor(batches)
+    return [batches]
+
+
+def _record_logs(exporter: LogRecordExporter, service_name: str | None) -> list[_Pipeline]:
+    provider: Any = _logs.get_logger_provider()
+    if isinstance(provider, ProxyLoggerProvider):
+        provider = LoggerProvider(_resource(service_name))
+        _logs.set_logger_provider(provider)
+    elif not hasattr(provider, "add_log_record_processor"):
+        _log.warning("%s takes no processors: log records and events are not recorded", type(provider).__qualname__)
+        return []
+    queue, delay_ms = _unless(_QUEUE, "OTEL_BLRP_MAX_QUEUE_SIZE"), _unless(_DELAY_MS, "OTEL_BLRP_SCHEDULE_DELAY")
+    batches = BatchLogRecordProcessor(exporter, max_queue_size=queue, schedule_delay_millis=delay_ms)
+    provider.add_log_record_processor(SessionLogProcessor())
+    provider.add_log_record_processor(batches)
+    return [batches]
+
+
+def _configured_spans() -> list[_Pipeline]:
+    provider: Any = trace.get_tracer_provider()
+    if isinstance(provider, trace.ProxyTracerProvider):
+        return _record_spans(OTelReplaySpanExporter(), None)
+    provider.add_span_processor(SessionSpanProcessor())
+    return [provider]
+
+
+def _configured_logs() -> list[_Pipeline]:
+    """The exporting processor stands before ours then: a record that it takes away in between is found by its trace."""
+    provider: Any = _logs.get_logger_provider()
+    if isinstance(provider, ProxyLoggerProvider):
+        return _record_logs(OTelReplayLogExporter(), None)
+    provider.add_log_record_processor(SessionLogProcessor())
+    return [provider]
+
+
+def _propagate(named: Iterable[str], undo: ExitStack) -> None:
+    before = propagate.get_global_textmap()
+    propagate.set_global_textmap(OwnHostsPropagator(before, own_hosts(named)))
+    undo.callback(propagate.set_global_textmap, before)
+
+
+def _resource(service_name: str | None) -> Resource:
+    return Resource.create({SERVICE_NAME: service_name} if service_name else None)
+
+
+def _unless(value: Any, *variables: str) -> Any:
+    """None, which is the SDK's word for its variables, where one of them is set."""
+    return None if any(variable in os.environ for variable in variables) else value
+
+
+def _millis_until(deadline: float) -> int:
+    return max(0, round((deadline - time.monotonic()) * 1_000))
+
+
+def _within(seconds: float, work: Callable[[], object]) -> bool:
+    """Whether it was done in time: what the SDK offers for this waits for as long as an export takes."""
+    worker = threading.Thread(target=work, name="otel-replay-flush", daemon=True)
+    try:
+        worker.start()
+    except RuntimeError:  # At the end of the interpreter there are no new threads.
+        work()
+        return True
+    worker.join(seconds)
+    return not worker.is_alive()

@@ -1,0 +1,418 @@
+"""One line that records, and the same for programs that do not have it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import otel_replay
+from otel_replay.examples.chat.serving import RunningServer
+from otel_replay.examples.chat.stub import Delays, answer_to, create_stub
+from tests.outside.outside import Outside, running
+from tests.sdk.programs import ROOT, needs_hook, offer, run, run_instrumented
+from tests.sdk.receivers import Receiver, attributes_of, http_receiver, log_bodies
+
+QUESTION = "May I return it?"
+pytestmark = pytest.mark.slow  # a process for each, which imports the client and its instrumentation
+
+CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+NOWHERE = "http://127.0.0.1:9"
+
+ASKING = f"""
+from openai import OpenAI
+OpenAI().chat.completions.create(model="gpt-4o-mini", messages=[{{"role": "user", "content": {QUESTION!r}}}])
+"""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with http_receiver() as running_receiver:
+        yield running_receiver
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    with running(tmp_path_factory.mktemp("receiver") / "replay.db") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[dict[str, str]]:
+    """The variables that lead the official client to the stub."""
+    server = RunningServer(create_stub(Delays(0, 0)))
+    server.wait_until_started()
+    yield {"OPENAI_BASE_URL": f"{server.url}/v1", "OPENAI_API_KEY": "x"}
+    server.stop()
+
+
+def interactions(outside: Outside, **wanted: str) -> list[dict[str, Any]]:
+    (row,) = outside.document("/api/v1/sessions", **wanted)["sessions"]
+    timeline = outside.timeline(f"/api/v1/sessions/{row['session_id']}/timeline")
+    return [entry["detail"] for entry in timeline["entries"] if entry["kind"] == "interaction"]
+
+
+def spans_of(receiver: Receiver) -> dict[str, dict[str, str]]:
+    bodies = [request.body for request in receiver.received if request.path == "/v1/traces"]
+    return {name: said for body in bodies for name, said in attributes_of(body).items()}
+
+
+@pytest.mark.feature("C5")
+def test_the_readme_records_a_call_with_its_session(outside: Outside, model: dict[str, str]) -> None:
+    (example,) = re.findall(r"^```python\n(.+?instrument\(.+?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert len([line for line in example.splitlines() if line.strip()]) == 5
+    run(example, variables={"OTEL_REPLAY_ENDPOINT": outside.url, **model})
+    (call,) = interactions(outside, user="u1", feature="chat")
+    assert call["request_model"] == "gpt-4o-mini"
+    assert call["input_messages"][0]["parts"][0]["content"] == QUESTION
+    assert call["output_messages"][0]["parts"][0]["content"] == answer_to(QUESTION)
+    assert call["usage"]["input"] > 0
+
+
+@pytest.mark.feature("C5")
+@pytest.mark.parametrize(
+    ("argument", "variable", "is_recorded"),
+    [("True", None, True), ("True", "NO_CONTENT", False), ("False", None, False), ("False", "SPAN_ONLY", False)],
+)
+def test_messages_are_recorded_unless_somebody_says_no(
+    receiver: Receiver, model: dict[str, str], argument: str, variable: str | None, is_recorded: bool
+) -> None:
+    program = f"import otel_replay; otel_replay.instrument({receiver.url!r}, capture_content={argument})\n{ASKING}"
+    run(program, variables=model | ({CONTENT: variable} if variable else {}))
+    said = spans_of(receiver)["chat gpt-4o-mini"]
+    assert ("gen_ai.input.messages" in said) is is_recorded
+    assert any(QUESTION in value for value in said.values()) is is_recorded
+
+
+def test_a_second_call_changes_nothing(receiver: Receiver) -> None:
+    told = run(
+        """
+        import sys, otel_replay
+        from opentelemetry import trace
+        first = otel_replay.instrument(sys.argv[1], service_name="once")
+        assert otel_replay.instrument("http://127.0.0.1:9") is first
+        with trace.get_tracer("test").start_as_current_span("one"): pass
+        print(first.force_flush(), first.shutdown(), first.shutdown(), first.spooled, first.lost)
+        with trace.get_tracer("test").start_as_current_span("not recorded"): pass
+        again = otel_replay.instrument(sys.argv[1])
+        assert again is not first
+        with trace.get_tracer("test").start_as_current_span("two"): pass
+        print(again.shutdown())
+        """,
+        receiver.url,
+    )
+    assert "True True True 0 0\n" in told
+    assert receiver.names() == ["one", "two"]
+
+
+def test_providers_that_the_application_has_set_are_used(receiver: Receiver) -> None:
+    run(
+        """
+        import sys, otel_replay
+        from opentelemetry import _logs, trace
+        from opentelemetry.sdk._logs import LoggerProvider
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        resource = Resource({"service.name": "own"})
+        tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
+        loggers = LoggerProvider(resource, shutdown_on_exit=False)
+        trace.set_tracer_provider(tracers), _logs.set_logger_provider(loggers)
+        otel_replay.instrument(sys.argv[1], "not taken")
+        assert (trace.get_tracer_provider(), _logs.get_logger_provider()) == (tracers, loggers)
+        with otel_replay.session("s1"), trace.get_tracer("test").start_as_current_span("one"):
+            _logs.get_logger("test").emit(_logs.LogRecord(body="said"))
+        """,
+        receiver.url,
+    )
+    assert spans_of(receiver) == {"one": {"session.id": "s1"}}
+    (logs,) = (request.body for request in receiver.received if request.path == "/v1/logs")
+    assert "said" in log_bodies(logs)
+    assert b"session.id" in logs
+    assert b"own" in logs
+    assert b"not taken" not in logs
+
+
+def test_the_end_of_the_program_sends_what_is_left(receiver: Receiver) -> None:
+    run(
+        """
+        import sys, otel_replay
+        from opentelemetry import trace
+        otel_replay.instrument(sys.argv[1])
+        for number in range(3_000):
+            trace.get_tracer("test").start_span(str(number)).end()
+        """,
+        receiver.url,
+    )
+    assert sorted(map(int, receiver.names())) == list(range(3_000))
+
+
+def test_flush_and_shutdown_mean_it(spool: Path) -> None:
+    told = run(
+        """
+        import sys, time, otel_replay
+        from opentelemetry import trace
+        handle = otel_replay.instrument(sys.argv[1])
+        trace.get_tracer("test").start_span("one").end()
+        began = time.monotonic()
+        print(handle.force_flush(300), handle.spooled, time.monotonic() - began < 5)
+        trace.get_tracer("test").start_span("two").end()
+        print(handle.shutdown(), handle.spooled, handle.lost)
+        """,
+        NOWHERE,
+    )
+    assert "False 1 True\nTrue 2 0\n" in told
+    assert len(list(spool.glob("*/*/*"))) == 2
+
+
+def test_a_span_with_many_attributes_keeps_its_session(receiver: Receiver) -> None:
+    run(
+        """
+        import sys, otel_replay
+        from opentelemetry import trace
+        otel_replay.instrument(sys.argv[1])
+        with otel_replay.session("s1"), trace.get_tracer("test").start_as_current_span("long") as span:
+            for number in range(1_000):
+                span.set_attribute(f"llm.input_messages.{number}", "x")
+        """,
+        receiver.url,
+    )
+    said = spans_of(receiver)["long"]
+    assert (said["session.id"], len(said)) == ("s1", 1_001)
+
+
+def test_a_disabled_sdk_stays_disabled(tmp_path: Path) -> None:
+    offer(tmp_path, "opentelemetry-instrumentation-fake", "fake")
+    told = run(
+        """
+        import fakes, otel_replay
+        handle = otel_replay.instrument("http://127.0.0.1:9")
+        print(fakes.ON, handle.force_flush(), handle.shutdown())
+        """,
+        path=tmp_path,
+        variables={"OTEL_SDK_DISABLED": "true"},
+    )
+    assert "[] True True" in told
+
+
+def test_an_endpoint_that_is_not_understood_leaves_nothing_behind() -> None:
+    told = run(
+        """
+        import os, otel_replay
+        from opentelemetry import propagate, trace
+        before = propagate.get_global_textmap()
+        try:
+            otel_replay.instrument("localhost:4318")
+        except otel_replay.ReplayError as error:
+            print(error)
+        print(type(trace.get_tracer_provider()).__name__, propagate.get_global_textmap() is before)
+        print("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT" in os.environ)
+        """
+    )
+    assert "'localhost:4318' is not understood (http://HOST:4318" in told
+    assert "ProxyTracerProvider True\nFalse\n" in told
+
+
+SWITCHING_ON = f"""
+import fakes, logging, sys, otel_replay
+logging.basicConfig(format="%(levelname)s %(message)s")
+handle = otel_replay.instrument({NOWHERE!r}, instrumentors=["fake-lib"], spool=False)
+print("on:", sorted(fakes.ON))
+handle.shutdown()
+print("then:", fakes.ON)
+"""
+OTEL_OWNED = "opentelemetry-instrumentation-genai-fakelib"
+OTHERS = ["openinference-instrumentation-fakelib", "opentelemetry-instrumentation-fakelib", "a-fakelib-instrumentor"]
+
+
+def test_of_several_for_one_library_one_is_switched_on(tmp_path: Path) -> None:
+    for distribution, name in zip([*OTHERS, OTEL_OWNED], ["fakelib", "fake_lib", "fakelib", "fake-lib"], strict=True):
+        offer(tmp_path, distribution, name)
+    told = run(SWITCHING_ON, path=tmp_path)
+    assert f"on: ['{OTEL_OWNED}']\nthen: []\n" in told
+    assert f"WARNING fakelib is instrumented by {OTEL_OWNED}; left off: {', '.join(sorted(OTHERS))}" in told
+
+
+def test_without_opentelemetrys_own_the_order_is_that_of_the_families(tmp_path: Path) -> None:
+    for distribution in OTHERS:
+        offer(tmp_path, distribution, "fakelib")
+    assert f"on: ['{OTHERS[0]}']\n" in run(SWITCHING_ON, path=tmp_path)
+
+
+def test_one_that_is_broken_is_logged_and_the_next_one_is_taken(tmp_path: Path) -> None:
+    offer(tmp_path, OTEL_OWNED, "fakelib", body="raise RuntimeError('does not fit')")
+    offer(tmp_path, OTHERS[1], "fakelib")
+    told = run(SWITCHING_ON, path=tmp_path)
+    assert f"on: ['{OTHERS[1]}']\n" in told
+    assert f"ERROR fakelib of {OTEL_OWNED} cannot be switched on" in told
+    assert "does not fit" in told
+
+
+def test_what_is_disabled_or_not_there_stays_off(tmp_path: Path) -> None:
+    offer(tmp_path, OTEL_OWNED, "fakelib")
+    disabled = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "other, fakelib"}
+    assert "on: []" in run(SWITCHING_ON, path=tmp_path, variables=disabled)
+    (tmp_path / "opentelemetry_instrumentation_genai_fakelib.py").unlink()
+    assert "on: []" in run(SWITCHING_ON, path=tmp_path)
+    told = run(SWITCHING_ON.replace("fake-lib", "nothing"), path=tmp_path)
+    assert "WARNING no instrumentor for nothing is installed" in told
+
+
+def test_a_library_that_the_application_has_instrumented_is_left_alone(tmp_path: Path) -> None:
+    offer(tmp_path, OTEL_OWNED, "fakelib")
+    offer(tmp_path, OTHERS[0], "fakelib")
+    own = f"import {OTHERS[0].replace('-', '_')} as own; own.Instrumentor().instrument()"
+    told = run(f"{own}\n{SWITCHING_ON}", path=tmp_path)
+    assert f"on: ['{OTHERS[0]}']\nthen: ['{OTHERS[0]}']\n" in told
+
+
+STOCK = """
+from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+
+class Configurator(_OTelSDKConfigurator):
+    pass
+"""
+"""The stock distribution's whole configurator."""
+
+KNOWING_NOTHING = f"""
+import fakes
+from opentelemetry import baggage, context, _logs
+context.attach(baggage.set_baggage("session.id", "s1"))
+{ASKING}
+_logs.get_logger("app").emit(_logs.LogRecord(body="said"))
+print("on:", fakes.ON)
+"""
+
+
+@needs_hook
+@pytest.mark.feature("C5")
+@pytest.mark.parametrize("configured_by", ["the stock distribution", "nobody"])
+def test_a_program_that_knows_nothing_is_recorded(
+    receiver: Receiver, model: dict[str, str], tmp_path: Path, configured_by: str
+) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(KNOWING_NOTHING)
+    offer(tmp_path, OTEL_OWNED, "fakelib")
+    offer(tmp_path, OTHERS[0], "fakelib")
+    if configured_by != "nobody":
+        metadata = tmp_path / "stock-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: stock\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text("[opentelemetry_configurator]\nstock = stock:Configurator\n")
+        (tmp_path / "stock.py").write_text(STOCK)
+    options = ["--traces_exporter", "otel_replay", "--logs_exporter", "otel_replay", "--service_name", "plain"]
+    told = run_instrumented(options, app, {"OTEL_REPLAY_ENDPOINT": receiver.url, **model}, tmp_path)
+    said = spans_of(receiver)["chat gpt-4o-mini"]
+    assert said["session.id"] == "s1"
+    assert QUESTION in said["gen_ai.input.messages"]
+    assert any("said" in log_bodies(request.body) for request in receiver.received if request.path == "/v1/logs")
+    assert f"on: ['{OTEL_OWNED}']" in told
+    assert len([name for name in receiver.names() if name == "chat gpt-4o-mini"]) == 1
+
+
+@needs_hook
+def test_another_exporters_program_is_left_alone(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text("import sys; print(*(name for name in sys.modules if name.startswith('otel_replay')))")
+    told = run_instrumented(["--traces_exporter", "console"], app, {"OTEL_REPLAY_ENDPOINT": NOWHERE})
+    assert "otel_replay.sdk.hook" in told
+    assert "otel_replay.sdk.instrument" not in told
+    assert "otel_replay.sdk.exporter" not in told
+
+
+@needs_hook
+def test_both_ways_at_once_record_once(receiver: Receiver, model: dict[str, str], tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    setting_up = f"import otel_replay\nhandle = otel_replay.instrument({NOWHERE!r})"
+    app.write_text(f"{setting_up}\n{ASKING}\nprint(handle.shutdown())")
+    options = ["--traces_exporter", "otel_replay"]
+    told = run_instrumented(options, app, {"OTEL_REPLAY_ENDPOINT": receiver.url, **model})
+    assert "True\n" in told
+    assert receiver.names().count("chat gpt-4o-mini") == 1
+
+
+@needs_hook
+def test_setting_up_by_opentelemetry_afterwards_changes_nothing(receiver: Receiver) -> None:
+    told = run(
+        """
+        import sys, otel_replay
+        from opentelemetry.instrumentation.auto_instrumentation import initialize
+        first = otel_replay.instrument(sys.argv[1])
+        initialize(swallow_exceptions=False)
+        print(otel_replay.instrument() is first)
+        """,
+        receiver.url,
+        variables={"OTEL_TRACES_EXPORTER": "otel_replay"},
+    )
+    assert "True\n" in told
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [
+        # By the names that these distributions give their entry points (November 2026).
+        (
+            {
+                "opentelemetry-instrumentation-bedrock": "boto3",
+                "openinference-instrumentation-bedrock": "bedrock",
+                "opentelemetry-instrumentation-genai-bedrock": "bedrock",
+            },
+            "opentelemetry-instrumentation-genai-bedrock",
+        ),
+        (
+            {
+                "opentelemetry-instrumentation-google-generativeai": "google_generativeai",
+                "openinference-instrumentation-google-genai": "google_genai",
+                "opentelemetry-instrumentation-google-genai": "google-genai",
+            },
+            "opentelemetry-instrumentation-google-genai",
+        ),
+        (
+            {
+                "opentelemetry-instrumentation-fake": "fake",
+                "openinference-instrumentation-fake": "fake",
+                "opentelemetry-instrumentation-fake-v2": "fake",
+            },
+            "opentelemetry-instrumentation-fake-v2",
+        ),
+        (
+            {
+                "opentelemetry-instrumentation-llamaindex": "llama-index",
+                "openinference-instrumentation-llama-index": "llama_index",
+            },
+            "openinference-instrumentation-llama-index",
+        ),
+    ],
+)
+def test_the_order_of_the_families(tmp_path: Path, offered: dict[str, str], chosen: str) -> None:
+    for distribution, name in offered.items():
+        offer(tmp_path, distribution, name)
+    name = offered[chosen]
+    assert f"on: ['{chosen}']" in run(SWITCHING_ON.replace("fake-lib", name), path=tmp_path)
+
+
+@pytest.mark.feature("C6")
+def test_without_a_server_spans_and_events_go_to_one_file(tmp_path: Path, model: dict[str, str]) -> None:
+    file = tmp_path / "replay.db"
+    run(
+        f"""
+import sys, otel_replay
+from opentelemetry import _logs
+handle = otel_replay.instrument("sqlite:///" + sys.argv[1])
+with otel_replay.session("s1", user_id="u1"):
+    _logs.get_logger("app").emit(_logs.LogRecord(body="it was said"))
+    {ASKING.strip().splitlines()[0]}
+    {ASKING.strip().splitlines()[1]}
+assert handle.shutdown()
+""",
+        str(file),
+        variables=model,
+    )
+    replay = otel_replay.open(str(file))
+    entries = replay.timeline(session_id="s1").entries
+    replay.close()
+    kinds = {entry.kind: entry for entry in entries}
+    assert kinds["interaction"].detail["usage"]["output"] > 0
+    assert "it was said" in str(kinds["log"])
