@@ -26,6 +26,7 @@ from otel_replay.access.registry import Registry
 from otel_replay.background import Worker
 from otel_replay.config import Settings, read_config
 from otel_replay.errors import ReplayError
+from otel_replay.genai.prices import Prices
 from otel_replay.listening import STOP_SECONDS, ByPort, bind, in_address, open_grpc_port, serve_http
 from otel_replay.privacy.redaction import ProjectRedaction
 from otel_replay.query import LocalReplay
@@ -131,7 +132,8 @@ class Server:
         self._running.close()
 
     def _start_parts(self, parts: ExitStack) -> None:
-        store = SqliteStore(self._settings.database)
+        rules = read_config(self._settings.config)
+        store = SqliteStore(self._settings.database, prices=Prices(rules.prices))
         parts.callback(store.close)
         store.space.hold_ballast()
         self.registry = Registry(store.access, time.time_ns, secrets.token_bytes)
@@ -139,7 +141,6 @@ class Server:
         self._guard = Guard(self.registry, self._listener())
         distiller = Worker("distilling recordings", store.distill, every_s=RETRY_SECONDS)
         parts.callback(distiller.stop)
-        rules = read_config(self._settings.config)
         self._desk = PrivacyDesk(store, self.registry, rules.retentions)
         compact = partial(store.compact, forget=self._desk.forget_features)
         compactor = Worker("compaction", compact, every_s=MAINTAIN_SECONDS)
@@ -207,7 +208,9 @@ class Server:
     def _http_app(self, parts: ExitStack, state: StateOfServer, telemetry_port: int | None) -> ASGIApp:
         """All routes; on ``telemetry_port``, where there is one of its own, only those that the table serves there."""
         limit, threads = self._settings.max_body_bytes, _pool(parts, "http", INGEST_THREADS)
-        receiver = HttpReceiver(self.handler, self._guard, threads, self._in_flight, self._measures, limit)
+        receiver = HttpReceiver(
+            self.handler, self._guard, threads, self._in_flight, self._measures, limit, time.time_ns
+        )
         routes: list[BaseRoute] = [
             *Operations(lambda: self._ready, self._measures.registry, state).routes(),
             *PrivacyRoutes(self._desk).routes(),

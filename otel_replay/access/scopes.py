@@ -62,7 +62,7 @@ _INGEST_PATHS = ("/v1/traces", "/v1/logs", "/v1/metrics", "/v1/rumotlp", "/v1/ru
 
 ROUTES: dict[str, Rule] = {
     **{f"POST {path}{end}": INGEST for path in _INGEST_PATHS for end in ("", "/")},
-    "POST /api/v1/sessions/{session_id:any}/events": INGEST,
+    **{f"POST /api/v1/sessions/{{session_id:any}}/{what}": INGEST for what in ("events", "snapshot", "feedback")},
     "GET /healthz": PROBE,
     "GET /readyz": PROBE,
     "GET /metrics": OPERATE,

@@ -33,9 +33,13 @@ from otel_replay.receiver.handler import Sender
 from otel_replay.receiver.in_flight import Hold, InFlight
 from otel_replay.receiver.measures import HTTP, Measures
 from otel_replay.receiver.recordings import upload_facts
+from otel_replay.receiver.told import feedback_request, snapshot_request
 
 UPLOADS = ("/api/v1/sessions/", "/events")
 """What stands before and after the session id."""
+
+TOLD = {"/snapshot": snapshot_request, "/feedback": feedback_request}
+"""What stands after the session id, and what makes a request of OTLP of the body."""
 
 
 class _AnyConvertor(StringConvertor):
@@ -150,6 +154,28 @@ class _Upload(IngestRoute):
         return problem(error)
 
 
+class _Tell(IngestRoute):
+    """Facts about a session, which become an event of it."""
+
+    name = "told"
+
+    def __init__(self, receiver: HttpReceiver, after: str) -> None:
+        super().__init__(receiver)
+        self._after = after
+
+    def work(self, request: Request, body: bytes) -> Response:
+        session_id = request.scope["path"][len(UPLOADS[0]) : -len(self._after)]
+        check_json(body)
+        now = self.receiver.clock()
+        told = TOLD[self._after](session_id, body, now)
+        self.receiver.handler.export(Signal.LOGS, told.SerializeToString(), sender(request))
+        answer = {"session_id": session_id, "time_unix_nano": str(now)}
+        return Response(json.dumps(answer), headers={"content-type": JSON})
+
+    def failed(self, request: Request, error: Exception) -> Response:
+        return problem(error)
+
+
 class _Cors(CORSMiddleware):
     """CORS for origins that are looked up when they come: keys bring origins of their own."""
 
@@ -162,7 +188,7 @@ class _Cors(CORSMiddleware):
 
 
 class HttpReceiver:
-    """The ingest routes, each of which asks ``guard`` who sends."""
+    """The ingest routes, each of which asks ``guard`` who sends. ``clock`` gives Unix nanoseconds."""
 
     def __init__(
         self,
@@ -172,6 +198,7 @@ class HttpReceiver:
         in_flight: InFlight,
         measures: Measures,
         max_body_bytes: int,
+        clock: Callable[[], int],
     ) -> None:
         self.handler = handler
         self.guard = guard
@@ -179,13 +206,17 @@ class HttpReceiver:
         self.in_flight = in_flight
         self.measures = measures
         self.max_body_bytes = max_body_bytes
+        self.clock = clock
         # With a slash at the end too: OTLP clients do not follow redirects with their data.
         self._exports = {path + end: _Export(self, signal) for path, signal in PATHS.items() for end in ("", "/")}
         self._upload = _Upload(self)
+        self._told = {after: _Tell(self, after) for after in TOLD}
 
     def routes(self) -> list[Route]:
         before, after = UPLOADS
-        apps = {**self._exports, f"{before}{{session_id:any}}{after}": self._upload}
+        about = {after: self._upload, **self._told}
+        named = {f"{before}{{session_id:any}}{end}": app for end, app in about.items()}
+        apps: dict[str, IngestRoute] = {**self._exports, **named}
         cors = Middleware(
             _Cors,
             may_send_from=self.guard.may_send_from,

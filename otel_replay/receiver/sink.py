@@ -9,6 +9,7 @@ from otel_replay.privacy.policy import Policies
 from otel_replay.privacy.redaction import ProjectRedaction
 from otel_replay.receiver.handler import Handler, Sender
 from otel_replay.store.sqlite import SqliteStore
+from otel_replay.store.sqlite.erasure import Subject
 
 
 class SqliteSink:
@@ -16,12 +17,20 @@ class SqliteSink:
 
     def __init__(self, path: str) -> None:
         self._store = SqliteStore(path)
-        # Spans hold no pieces of recordings, so there is nothing to distill behind the acknowledgement.
+        # Pieces of recordings do not come from applications; a server that opens the file would distill them.
         self._handler = Handler(self._store, time.time_ns, lambda: None, _usual_redaction(self._store))
 
     def export_traces(self, body: bytes) -> None:
         """Stores a serialised ``ExportTraceServiceRequest``; on disk when it returns."""
         self._handler.export(Signal.TRACES, body, Sender(DEFAULT_PROJECT, Source.SERVER))
+
+    def export_logs(self, body: bytes) -> None:
+        """Stores a serialised ``ExportLogsServiceRequest``, likewise."""
+        self._handler.export(Signal.LOGS, body, Sender(DEFAULT_PROJECT, Source.SERVER))
+
+    def erase_session(self, session_id: str) -> None:
+        """Erases everything that is stored of a session, down to the bytes."""
+        self._store.privacy.erase(DEFAULT_PROJECT, Subject("session", session_id))
 
     def close(self) -> None:
         self._store.close()

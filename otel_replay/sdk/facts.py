@@ -1,8 +1,9 @@
-"""From the facts of a call that is over to the attributes and times of its span. Pure."""
+"""From facts to attributes and times: calls that are over, code, verdicts, errors. Pure."""
 
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,13 +11,18 @@ from typing import Any
 
 from opentelemetry.util.types import AttributeValue
 
+from otel_replay.events import CODE_LANGUAGE, CODE_SNIPPET, CODE_WORKSPACE
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Prompt = str | Sequence[Mapping[str, Any]]
 """The text of one message, or messages: ``{"role": ..., "content": ...}`` or with OpenTelemetry's ``parts``."""
 
+Moment = datetime | int
+"""A ``datetime`` (a naive one is local time), or Unix nanoseconds."""
 
-def unix_nano(moment: datetime | int) -> int:
+
+def unix_nano(moment: Moment) -> int:
     """Unix nanoseconds of a moment; an ``int`` is taken as such, a naive ``datetime`` as local time."""
     if isinstance(moment, int):
         return moment
@@ -28,7 +34,7 @@ def duration_ns(milliseconds: float | Decimal) -> int:
     return max(0, int(Decimal(str(milliseconds)) * 1_000_000))
 
 
-def span_times(timestamp: datetime | int | None, latency_ms: float | Decimal | None, now: int) -> tuple[int, int]:
+def span_times(timestamp: Moment | None, latency_ms: float | Decimal | None, now: int) -> tuple[int, int]:
     """Start and end of a call: it began at ``timestamp``; without one it ends ``now``. In Unix nanoseconds."""
     latency = duration_ns(latency_ms or 0)
     if timestamp is None:
@@ -46,6 +52,53 @@ def messages_json(content: Prompt, role: str) -> str:
 def instructions_json(text: str) -> str:
     """System instructions as the GenAI conventions want them: a JSON array of text parts."""
     return json.dumps([{"type": "text", "content": text}], ensure_ascii=False)
+
+
+def code_values(
+    file: str | None,
+    line: int | None,
+    column: int | None,
+    snippet: str | None,
+    language: str | None,
+    workspace: Any,
+) -> dict[str, Any]:
+    """Where somebody is at work (semantic conventions, ``code.*``; lines and columns from 1)."""
+    return {
+        "code.file.path": file,
+        "code.line.number": line,
+        "code.column.number": column,
+        CODE_SNIPPET: snippet,
+        CODE_LANGUAGE: language,
+        CODE_WORKSPACE: workspace,
+    }
+
+
+def evaluation_values(
+    name: str, score: float | None, label: str | None, comment: str | None, response_id: str | None
+) -> dict[str, Any]:
+    """A verdict on an answer (GenAI conventions, event ``gen_ai.evaluation.result``)."""
+    return {
+        "gen_ai.evaluation.name": name,
+        "gen_ai.evaluation.score.value": None if score is None else float(score),
+        "gen_ai.evaluation.score.label": label,
+        "gen_ai.evaluation.explanation": comment,
+        "gen_ai.response.id": response_id,
+    }
+
+
+def error_values(error: BaseException) -> dict[str, Any]:
+    """An exception (semantic conventions, exceptions in logs)."""
+    return {
+        "exception.type": type_name(error),
+        "exception.message": str(error),
+        "exception.stacktrace": "".join(traceback.format_exception(error)),
+    }
+
+
+def type_name(error: BaseException) -> str:
+    """``KeyError``, ``http.client.BadStatusLine``: with its module where that is not Python's own."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def attributes_of(values: Mapping[str, Any]) -> dict[str, AttributeValue]:

@@ -1,4 +1,4 @@
-"""Sessions and conversations in the user's code, and the facts that can be recorded in them by hand.
+"""Sessions and conversations in the user's code.
 
 ::
 
@@ -6,21 +6,26 @@
         with s.chat("Code review"):
             client.chat.completions.create(...)
         s.record_interaction(model="gpt-4o-mini", prompt="Hi", response="Hello", latency_ms=840)
+        s.end()
+
+    @session(feature="nightly")
+    async def job(): ...
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
-from opentelemetry import baggage, trace
-from opentelemetry.context import Context
-from opentelemetry.trace import SpanContext, SpanKind, TracerProvider
+from opentelemetry import baggage
+from opentelemetry._logs import LoggerProvider
+from opentelemetry.context import Context, create_key, get_value, set_value
+from opentelemetry.trace import TracerProvider
 
 from otel_replay.errors import InvalidRequest
+from otel_replay.events import SESSION_END, SESSION_PAUSE, SESSION_RESUME, SESSION_START, SESSION_UPDATE
 from otel_replay.sdk import facts
 from otel_replay.sdk.context import (
     CONVERSATION_ID,
@@ -31,10 +36,14 @@ from otel_replay.sdk.context import (
     Attached,
     outside_of_sessions,
     session_attributes,
-    system_prompt_of,
     with_local,
     with_system_prompt,
 )
+from otel_replay.sdk.decorating import Decorating
+from otel_replay.sdk.pausing import PAUSES
+from otel_replay.sdk.recorder import Recorder
+
+_SESSION = create_key("otel-replay-session")
 
 
 def session(
@@ -43,44 +52,60 @@ def session(
     user_id: str | None = None,
     feature: str | None = None,
     label: str | None = None,
+    variant: str | None = None,
     tracer_provider: TracerProvider | None = None,
+    logger_provider: LoggerProvider | None = None,
     **attributes: Any,
 ) -> Session:
-    """A user's visit, for use as ``with session(...) as s:`` or ``async with``.
+    """A user's visit, for use as ``with session(...) as s:``, ``async with`` or ``@session(...)``.
 
-    Spans that start inside the block carry ``session.id``, ``user.id``, ``feature``, ``label`` and the other
-    attributes when the provider has a ``SessionSpanProcessor``. A new id of 32 hex digits is made when none is given.
+    Spans that start inside the block carry ``session.id``, ``user.id``, ``feature``, ``label``, ``variant`` (of an A/B
+    experiment) and the other attributes when the provider has a ``SessionSpanProcessor``. Without an id a new session
+    begins: its id has 32 hex digits, and a decorator makes another one for each call.
     Raises ``InvalidRequest`` for an id of more than 256 characters.
     """
-    described = {"feature": feature, "label": label, **attributes}
+    described = {"feature": feature, "label": label, "variant": variant, **attributes}
     return Session(
-        _checked(session_id, SESSION_ID) or uuid.uuid4().hex,
+        _checked(session_id, SESSION_ID),
         user_id=_checked(user_id, USER_ID),
         attributes=facts.attributes_of(described),
         tracer_provider=tracer_provider,
+        logger_provider=logger_provider,
     )
 
 
 def chat(
     conversation_name: str | None = None, conversation_id: str | None = None, system_prompt: str | None = None
 ) -> Chat:
-    """A conversation in whatever session the context is in, for use as ``with chat(...)`` or ``async with``.
+    """A conversation in whatever session the context is in, for use as ``with``, ``async with`` or ``@chat(...)``.
 
     Spans that start inside the block carry ``gen_ai.conversation.id``: a new id of 32 hex digits when none is given.
     """
-    return Chat(_checked(conversation_id, CONVERSATION_ID) or uuid.uuid4().hex, conversation_name, system_prompt)
+    return Chat(_checked(conversation_id, CONVERSATION_ID), conversation_name, system_prompt)
 
 
-class Chat(Attached):
+def current_session() -> Session | None:
+    """The session that the current context is in, to record into; None outside of sessions."""
+    found, known = session_attributes().get(SESSION_ID), get_value(_SESSION)
+    if isinstance(known, Session) and known.session_id == found:
+        return known
+    return session(found) if isinstance(found, str) else None
+
+
+class Chat(Attached, Decorating):
     """One conversation; made by ``chat`` or ``Session.chat``."""
 
     def __init__(
-        self, conversation_id: str, name: str | None, system_prompt: str | None, session: Session | None = None
+        self, conversation_id: str | None, name: str | None, system_prompt: str | None, session: Session | None = None
     ) -> None:
-        self.conversation_id = conversation_id
+        self.conversation_id = conversation_id or _new_id()
         self.name = name
         self.system_prompt = system_prompt
+        self._given_id = conversation_id
         self._session = session
+
+    def _again(self) -> Self:
+        return type(self)(self._given_id, self.name, self.system_prompt, self._session)
 
     def _context(self) -> Context:
         around = self._session._context() if self._session else None
@@ -88,89 +113,79 @@ class Chat(Attached):
         return with_system_prompt(self.system_prompt, with_local(facts.attributes_of(described), around))
 
 
-class Session(Attached):
-    """One user's visit; made by ``session``. What is recorded through it belongs to it wherever it is called."""
+class Session(Attached, Decorating, Recorder):
+    """One user's visit; made by ``session``. What is recorded through it belongs to it wherever it is called.
+
+    A new session says that it starts when it is entered; it goes on after the block, until ``end()``.
+    """
 
     def __init__(
         self,
-        session_id: str,
+        session_id: str | None,
         *,
         user_id: str | None,
         attributes: dict[str, Any],
         tracer_provider: TracerProvider | None,
+        logger_provider: LoggerProvider | None,
     ) -> None:
-        self.session_id = session_id
+        super().__init__(tracer_provider, logger_provider)
+        self.session_id = session_id or _new_id()
         self.user_id = user_id
+        self._given_id = session_id
         self._attributes = attributes
-        self._tracer = trace.get_tracer("otel_replay.sdk", tracer_provider=tracer_provider)
+        self._providers: dict[str, Any] = {"tracer_provider": tracer_provider, "logger_provider": logger_provider}
+        self._has_started = bool(session_id)
 
     def chat(
         self, conversation_name: str | None = None, conversation_id: str | None = None, system_prompt: str | None = None
     ) -> Chat:
         """A conversation of this session: see the function ``chat``."""
-        made = chat(conversation_name, conversation_id, system_prompt)
-        return Chat(made.conversation_id, made.name, made.system_prompt, self)
+        return Chat(_checked(conversation_id, CONVERSATION_ID), conversation_name, system_prompt, self)
 
-    def record_interaction(
-        self,
-        *,
-        model: str,
-        prompt: facts.Prompt,
-        response: facts.Prompt,
-        input_tokens: int | None = None,
-        output_tokens: int | None = None,
-        cost: float | Decimal | None = None,
-        latency_ms: float | Decimal | None = None,
-        provider: str | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        timestamp: datetime | int | None = None,
-    ) -> SpanContext:
-        """Record a call to a model that is over, as the span its instrumentation would have made; gives its ids.
+    def start(self, *, timestamp: facts.Moment | None = None, **attributes: Any) -> None:
+        """Say that the session starts, with everything that describes it; a new one does so when it is entered."""
+        self._has_started = True
+        self.tell(SESSION_START, attributes, timestamp=timestamp)
 
-        ``timestamp`` is when the call began (a ``datetime``, or Unix nanoseconds); without it the call ends now.
-        ``cost`` is in US dollars, tokens include cached and reasoning tokens.
-        """
-        start, end = facts.span_times(timestamp, latency_ms, time.time_ns())
-        context = self._context()
-        instructions = system_prompt_of(context)
-        values = {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": provider,
-            "gen_ai.request.model": model,
-            "gen_ai.request.temperature": temperature,
-            "gen_ai.request.max_tokens": max_tokens,
-            "gen_ai.system_instructions": facts.instructions_json(instructions) if instructions else None,
-            "gen_ai.input.messages": facts.messages_json(prompt, "user"),
-            "gen_ai.output.messages": facts.messages_json(response, "assistant"),
-            "gen_ai.usage.input_tokens": input_tokens,
-            "gen_ai.usage.output_tokens": output_tokens,
-            "gen_ai.usage.cost": cost,
-        }
-        return self._record(f"chat {model}", SpanKind.CLIENT, values, start, end, context)
+    def update(self, *, timestamp: facts.Moment | None = None, **attributes: Any) -> None:
+        """Say something more about the session, or something else than before."""
+        self._attributes = {**self._attributes, **facts.attributes_of(attributes)}
+        self.tell(SESSION_UPDATE, {}, timestamp=timestamp)
 
-    def record_action(
-        self, action: str, target: str | None = None, *, timestamp: datetime | int | None = None, **detail: Any
-    ) -> SpanContext:
-        """Record what the user did: ``record_action("click", target="#send")``; gives the ids of its span.
+    def pause(self, *, timestamp: facts.Moment | None = None) -> None:
+        """Record nothing of the session until ``resume()``: neither by hand nor what an exporter gets of its spans."""
+        at = _time_of(timestamp)
+        self.tell(SESSION_PAUSE, {}, timestamp=at)
+        PAUSES.begin(self.session_id, at + 1)
 
-        A target that begins with ``#`` is the id of a widget, another one its name. ``timestamp`` as for
-        ``record_interaction``; ``detail`` becomes attributes of the span.
-        """
-        at, _ = facts.span_times(timestamp, None, time.time_ns())
-        values = {**detail, "browser.action": action}
-        if target:
-            values |= {"app.widget.id": target[1:]} if target.startswith("#") else {"app.widget.name": target}
-        return self._record(action, SpanKind.INTERNAL, values, at, at, self._context())
+    def resume(self, *, timestamp: facts.Moment | None = None) -> None:
+        """Go on recording."""
+        at = _time_of(timestamp)
+        PAUSES.end(self.session_id, at)
+        self.tell(SESSION_RESUME, {}, timestamp=at)
 
-    def _record(
-        self, name: str, kind: SpanKind, values: dict[str, Any], start: int, end: int, context: Context
-    ) -> SpanContext:
-        """A span from start to end in Unix nanoseconds; it says its session itself, whatever processors there are."""
-        attributes = {**session_attributes(context), **facts.attributes_of(values)}
-        span = self._tracer.start_span(name, context, kind, attributes, start_time=start)
-        span.end(end)
-        return span.get_span_context()
+    def end(self, *, timestamp: facts.Moment | None = None, **attributes: Any) -> None:
+        """Say that the session is over; what is recorded later still belongs to it."""
+        at = _time_of(timestamp)
+        PAUSES.end(self.session_id, at)
+        self.tell(SESSION_END, attributes, timestamp=at)
+
+    def tell(self, event: str, values: Mapping[str, Any], *, timestamp: facts.Moment | None = None) -> None:
+        """Emit an event of the session as a whole, whatever conversation is current."""
+        self._emit(event, values, timestamp, self._own_context())
+
+    @property
+    def is_paused(self) -> bool:
+        return PAUSES.is_paused(self.session_id)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if not self._has_started:
+            self.start()
+        return self
+
+    def _again(self) -> Self:
+        return type(self)(self._given_id, user_id=self.user_id, attributes=self._attributes, **self._providers)
 
     def _context(self) -> Context:
         """The current context, in this session: what another session left in it is not taken over."""
@@ -178,7 +193,12 @@ class Session(Attached):
         context = baggage.set_baggage(SESSION_ID, self.session_id, context)
         if self.user_id:
             context = baggage.set_baggage(USER_ID, self.user_id, context)
-        return with_local(self._attributes, context)
+        return set_value(_SESSION, self, with_local(self._attributes, context))
+
+    def _own_context(self) -> Context:
+        """The session and no conversation in it: for what is said of the session as a whole."""
+        context = with_local(self._attributes, baggage.set_baggage(SESSION_ID, self.session_id, outside_of_sessions()))
+        return baggage.set_baggage(USER_ID, self.user_id, context) if self.user_id else context
 
 
 def _checked(value: str | None, key: str) -> str | None:
@@ -187,3 +207,11 @@ def _checked(value: str | None, key: str) -> str | None:
             f"{key} has {len(value)} characters", hint=f"an id is sent with every request: at most {MAX_BAGGAGE_VALUE}"
         )
     return value
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def _time_of(timestamp: facts.Moment | None) -> int:
+    return time.time_ns() if timestamp is None else facts.unix_nano(timestamp)

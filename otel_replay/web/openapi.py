@@ -108,7 +108,11 @@ OPERATIONS: dict[str, _Operation] = {
 }
 _UNTOLD = _Operation("", schemas.ANY_OBJECT)
 _EXPORT = _Operation("OTLP; also with a slash at the end.", schemas.PARTIAL_SUCCESS, kinds=(JSON, PROTOBUF))
-_UPLOAD = _Operation("A piece of a recording.", schemas.RECEIPT)
+_UPLOAD = _Operation("A piece of a recording.", schemas.RECEIPT, body=schemas.CHUNK)
+_TOLD = {
+    "snapshot": _Operation("How a running session stands.", schemas.TOLD, body=schemas.SNAPSHOT),
+    "feedback": _Operation("What somebody thought of an answer or a session.", schemas.TOLD, body=schemas.FEEDBACK),
+}
 _LEFT_OUT = ("GET /assets", "GET /s/{token}")
 """Of the page: files whose names nobody has to know, and links that only a browser can follow."""
 
@@ -142,7 +146,7 @@ def openapi_route() -> Route:
 
 def _operation(name: str, path: str, rule: Rule) -> dict[str, Any]:
     is_export = path.startswith("/v1/")
-    told = _EXPORT if is_export else _UPLOAD if rule.scope is Scope.INGEST else OPERATIONS.get(name, _UNTOLD)
+    told = _ingest(path) if rule.scope is Scope.INGEST else OPERATIONS.get(name, _UNTOLD)
     described: dict[str, Any] = {
         "summary": told.summary,
         "parameters": [*_path_parameters(path), *map(_query_parameter, told.query.split())],
@@ -154,7 +158,7 @@ def _operation(name: str, path: str, rule: Rule) -> dict[str, Any]:
         described["description"] = f"Takes the scope `{rule.scope}`, where keys are needed."
         described["security"] = [{"bearer": []}, {"header": []}, {}]
     if rule.scope is Scope.INGEST:
-        described["requestBody"] = _telemetry(is_export)
+        described["requestBody"] = _telemetry(told)
         described["parameters"].append(_encoding())
     elif told.body is not None:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": told.body}}}
@@ -175,9 +179,13 @@ def _refusal(is_export: bool) -> dict[str, Any]:
     return {"description": "What is wrong.", "content": {PROBLEM: problem}}
 
 
-def _telemetry(is_export: bool) -> dict[str, Any]:
-    as_json = {"schema": schemas.ANY_OBJECT if is_export else schemas.CHUNK}
-    return {"required": True, "content": {JSON: as_json, **({PROTOBUF: {}} if is_export else {})}}
+def _ingest(path: str) -> _Operation:
+    return _EXPORT if path.startswith("/v1/") else _TOLD.get(path.rpartition("/")[2], _UPLOAD)
+
+
+def _telemetry(told: _Operation) -> dict[str, Any]:
+    content = {kind: {"schema": told.body or schemas.ANY_OBJECT} if kind == JSON else {} for kind in told.kinds}
+    return {"required": True, "content": content}
 
 
 def _encoding() -> dict[str, Any]:

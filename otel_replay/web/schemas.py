@@ -114,9 +114,49 @@ STREAM = obj(
     stream_id=TEXT, from_seq=OPTIONAL_COUNT, to_seq=OPTIONAL_COUNT, gaps=array(ANY_OBJECT), events=array(ANY_OBJECT)
 )
 HIT = obj(trace_id=TEXT, span_id=TEXT, start_unix_nano=NANOS, snippet=TEXT, highlights=array(array(COUNT)))
-STATISTICS = obj(by=TEXT, groups=array(ANY_OBJECT), total=ANY_OBJECT, waiting=ANY)
+USD: Schema = {"type": ["string", "null"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "US dollars, exact."}
+_COSTS = {**obj(reported=USD, override=USD, computed=USD), "type": ["object", "null"]}
+_TIMES = {**obj(p50=NANOS, p95=NANOS, p99=NANOS, mean=NANOS), "type": ["object", "null"]}
+_KINDS_OF_TOKENS = ("input", "output", "cache_read", "cache_write", "reasoning")
+_LINE: dict[str, Schema] = {
+    "interactions": COUNT,
+    "errors": COUNT,
+    "tokens": obj(**dict.fromkeys(_KINDS_OF_TOKENS, OPTIONAL_COUNT)),
+    "cost_usd": USD,
+    "costs_usd": _COSTS,
+    "latency_ns": _TIMES,
+    "time_to_first_token_ns": _TIMES,
+    "duration_ns": OPTIONAL_NANOS,
+}
+STATISTICS = obj(
+    by=TEXT,
+    groups=array(obj(group=TEXT, **_LINE)),
+    total=obj(**_LINE),
+    since_unix_nano=OPTIONAL_NANOS,
+    until_unix_nano=OPTIONAL_NANOS,
+    waiting=COUNT,
+)
 RECEIPT = obj(session_id=TEXT, stream_id=TEXT, seq=COUNT, duplicate=BOOLEAN)
 CHUNK = {"anyOf": [array(ANY_OBJECT), obj(events=array(ANY_OBJECT))]}
+
+TOLD = obj(session_id=TEXT, time_unix_nano=NANOS)
+_PLACE: Schema = {"type": ["integer", "null"], "minimum": 0}
+_CODE = fields(
+    file=OPTIONAL_TEXT, line=_PLACE, column=_PLACE, snippet=OPTIONAL_TEXT, language=OPTIONAL_TEXT, workspace=ANY
+)
+SNAPSHOT = fields(
+    state=ANY,
+    metrics={"type": "object", "additionalProperties": {"type": "number"}},
+    code_context={"anyOf": [_CODE, {"type": "null"}]},
+)
+FEEDBACK = fields(
+    score={"type": ["number", "boolean", "null"]},
+    label=OPTIONAL_TEXT,
+    comment=OPTIONAL_TEXT,
+    name=TEXT,
+    interaction={"type": ["string", "null"], "description": "The id of a call's entry in a timeline."},
+    response_id=OPTIONAL_TEXT,
+)
 
 SHARE = obj(id=TEXT, created_unix_nano=NANOS, expires_unix_nano=NANOS)
 SHARING = fields(expires_in_ns=OPTIONAL_WHOLE)
