@@ -31,7 +31,7 @@ page: $(STATIC)/index.html ## build the web page and the script-tag recorder, wh
 
 .PHONY: test
 test: lint types page ## everything a change has to pass; closes with pytest's summary line
-	@.ci/chromium && .ci/nghttp2
+	@.ci/chromium && .ci/nghttp2 && .ci/dialects
 	@pytest
 
 .PHONY: test-fast
@@ -40,7 +40,7 @@ test-fast: .venv/stamp-test page ## the quick tests only (under a minute)
 
 .PHONY: soak
 soak: .venv/stamp-test page ## the same tests with the long counts; figures go to docs/results/
-	@.ci/chromium && .ci/nghttp2
+	@.ci/chromium && .ci/nghttp2 && .ci/dialects
 	@.ci/soak
 
 .PHONY: bench
@@ -56,6 +56,10 @@ bench-growth: .venv/stamp-run ## the same while one file grows to 30 million spa
 
 .PHONY: bench-peers
 bench-peers: .build/peers/phoenix/stamp .build/peers/mlflow/stamp .build/peers/rotel/stamp ## install what make bench compares with (2 GB)
+
+.PHONY: dialects
+dialects: .venv/stamp-test ## install the LLM libraries whose telemetry the tests receive (550 MB)
+	@.ci/dialects
 
 .PHONY: lint
 lint: .venv/stamp-test ## style, formatting, and which package may import which
