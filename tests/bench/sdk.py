@@ -35,7 +35,7 @@ PAIRS = 20
 SPANS = 4_000
 REQUESTS = 20
 MODEL_DELAYS = Delays(0.15, 0)
-"""A quick model: what recording costs, about 2 ms of the instrumentations of openai and its HTTP client, is not hidden."""
+"""A quick model: the 2 ms that instrumentations of openai and its HTTP client cost are not hidden."""
 ATTRIBUTES: dict[str, str | int] = {
     "gen_ai.operation.name": "chat",
     "gen_ai.provider.name": "openai",
