@@ -206,13 +206,17 @@ def mounted(place: Path, size: int) -> Iterator[Path]:
 
 @contextmanager
 def filled(place: Path, *, leaving: int) -> Iterator[None]:
-    """Somebody else takes what is left of the disk, piece by piece, but for ``leaving`` bytes."""
-    other = place / "other"
+    """Somebody else takes what is left of the disk, piece by piece, but for ``leaving`` bytes.
+
+    What the server lets go meanwhile he leaves to it: without a byte nothing could be copied out of the log.
+    """
+    other, ballast = place / "other", place / "replay.db-ballast"
+    held = ballast.exists()
     with other.open("wb", buffering=0) as file:
         most = shutil.disk_usage(place).free * 3 // 4
         os.posix_fallocate(file.fileno(), 0, most)
         file.seek(most)
-        while (more := shutil.disk_usage(place).free - leaving) > 0:
+        while ballast.exists() == held and (more := shutil.disk_usage(place).free - leaving) > 0:
             with suppress(OSError):
                 file.write(bytes(min(more, 256 * 1024)))
         try:

@@ -27,7 +27,7 @@ MERGE_PAGES = 500
 WIPE_PAGES = 100
 """Worked on in one task: acknowledgements wait behind it. A blob of more pages has a longer header."""
 
-_CHECKPOINT_S = 30.0
+_CHECKPOINT_S = 10.0
 
 
 class Scrubber:
@@ -42,7 +42,7 @@ class Scrubber:
     def scrub(self, vacuum: bool | None = None) -> bool:
         """Overwrites what is left of deleted data; ``vacuum`` writes the file anew (None: a small one that has room).
 
-        False when readers held on to the log, so that something is still in it.
+        False when readers held on to the log, or the disk had no room to copy it, so that something is still in it.
         """
         self._merge_texts()
         if vacuum or (vacuum is None and self._can_vacuum()):
@@ -87,21 +87,22 @@ class Scrubber:
         return bool(free)
 
     def _cut_log(self) -> bool:
-        """Empties the write-ahead log, once readers that still need it have ended."""
+        """Empties the write-ahead log, once readers that still need it have ended and the disk has room for it."""
         deadline = time.monotonic() + _CHECKPOINT_S
-        while self._run_outside(self._is_log_in_use):
+        while obstacle := self._run_outside(self._try_to_cut_log):
             if time.monotonic() > deadline:
-                logger.warning("readers hold on to the write-ahead log: what was erased stays in it until they end")
+                logger.warning("what was erased stays in the write-ahead log for now: %s", obstacle)
                 return False
             time.sleep(0.1)
         return True
 
-    def _is_log_in_use(self) -> bool:
+    def _try_to_cut_log(self) -> str:
+        """Why it cannot be emptied; empty when it is."""
         try:
             busy: int = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        except sqlite3.OperationalError:
-            return True
-        return bool(busy)
+        except sqlite3.OperationalError as error:
+            return str(error)
+        return "readers hold on to it" if busy else ""
 
 
 def _filling(page_bytes: int, pages: int) -> int:
