@@ -52,11 +52,11 @@ LOGFIRE = {
     **of("stream", "input_tokens output_tokens cache_read_tokens cache_write_tokens", None, LOGFIRE_APART),
     **of("stream", "reasoning_tokens", None, LOGFIRE_APART),
     **of("abandoned", "output", None, LOGFIRE_APART),
+    "abandoned, more": But(1, LOGFIRE_APART),
 }
 LOGFIRE_OPENAI = {**LOGFIRE, **of("stream error abandoned", "response_model", OPENAI.model, ONE_MODEL)}
 LOGFIRE_ANTHROPIC = {
     **LOGFIRE,
-    "abandoned, more": But(1, LOGFIRE_APART),
     **of("abandoned", "input_tokens output_tokens cache_read_tokens cache_write_tokens", None, LOGFIRE_APART),
     **of("stream error abandoned", "response_model", ANTHROPIC.model, ONE_MODEL),
 }
@@ -87,7 +87,7 @@ DIALECTS: tuple[Dialect, ...] = (
         "openai_chat",
         ("logfire",),
         steps=WITH_EMBEDDING,
-        differs={**LOGFIRE_OPENAI, **NO_EMBEDDED, "abandoned, more": But(1, LOGFIRE_APART)},
+        differs={**LOGFIRE_OPENAI, **NO_EMBEDDED},
     ),
     Dialect(
         "openai_chat",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,3 +16,4 @@ CHUNKS_READ = 6
 def step(name: str) -> Iterator[None]:
     with trace.get_tracer("conversation").start_as_current_span(name):
         yield
+        gc.collect()  # an abandoned stream is told of when it is collected: now, and not after the last export
