@@ -47,7 +47,7 @@ def happening(event_name: str, attributes: Attributes) -> Happening | None:
     if told is None:
         return None
     kind, title = told
-    return Happening(kind, one_line(title(attributes)))
+    return Happening(kind, one_line(title(attributes)) or event_name)
 
 
 def gap(attributes: Attributes) -> Happening | None:

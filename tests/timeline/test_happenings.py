@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otel_replay.timeline.happenings import gap, happening
@@ -83,6 +83,7 @@ KEYS = [*CODE, *METRICS, *VERDICT, "otel_replay.code.language", "gen_ai.evaluati
 EVENTS = ["otel_replay.code_context", "otel_replay.system_metrics", "session.snapshot", "gen_ai.evaluation.result"]
 
 
+@example("otel_replay.code_context", {"code.file.path": " "})
 @given(st.sampled_from(EVENTS), st.dictionaries(st.sampled_from(KEYS), ANY))
 def test_no_value_breaks_a_title(event: str, attributes: dict[str, Any]) -> None:
     found = happening(event, attributes)
