@@ -7,6 +7,7 @@ its steps share and its consumer does not see: between two steps the code that c
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextvars import Context, copy_context
 from functools import partial, wraps
@@ -15,18 +16,18 @@ from typing import Any, Self, TypeVar, cast
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Decorating:
+class Decorating(ABC):
     """Makes a context manager a decorator of functions, coroutines, generators and async generators."""
 
+    @abstractmethod
     def _again(self) -> Self:
         """One like this, not entered yet."""
-        raise NotImplementedError
 
-    def __enter__(self) -> Self:
-        raise NotImplementedError
+    @abstractmethod
+    def __enter__(self) -> Self: ...
 
-    def __exit__(self, *exc_info: object) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def __exit__(self, *exc_info: object) -> None: ...
 
     def __call__(self, function: F) -> F:
         if inspect.isasyncgenfunction(function):

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_replay.sdk.delivery import Delivery
 from otel_replay.sdk.destination import Signal, destination
+from otel_replay.sdk.sampling import Sampling, rate_of
 from otel_replay.sdk.sending import open_sender
 from otel_replay.sdk.spool import spool_of
 
@@ -47,7 +48,9 @@ class _Exporter(Generic[Item]):
         timeout_s: float | None = None,
         spool: str | os.PathLike[str] | bool | None = None,
         max_request_bytes: int = MAX_REQUEST_BYTES,
+        sample_rate: float | None = None,
     ) -> None:
+        self._decide_by(Sampling(rate_of(sample_rate)))
         to = destination(self._signal, endpoint, protocol, headers, timeout_s)
         self._delivery = Delivery(lambda: open_sender(to), spool_of(to, spool), to.timeout_s)
         self._max_request_bytes = max_request_bytes
@@ -64,6 +67,13 @@ class _Exporter(Generic[Item]):
         """Items that are neither with the receiver nor on disk; each reason for it is in the log."""
         return self._delivery.lost
 
+    def sample_with(self, other: Exporter) -> None:
+        """Decides about sessions together with the exporter of the other signal, at that one's rate.
+
+        An error that one of them sees then brings back what the other one has kept of its session.
+        """
+        self._decide_by(other._sampling)
+
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """True when the receiver has everything, and nothing was lost since the last call.
 
@@ -76,6 +86,14 @@ class _Exporter(Generic[Item]):
         if not self._is_shut_down:
             self._is_shut_down = True
             self._delivery.close(timeout_millis / 1_000)
+
+    def _decide_by(self, sampling: Sampling) -> None:
+        sampling.send_with(self._signal, self._deliver)
+        self._sampling = sampling
+
+    def _take(self, batch: Sequence[Item]) -> bool:
+        """False when some of it is lost; what is not to be recorded is not."""
+        return self._sampling.take(self._signal, batch) is not False
 
     def _deliver(self, batch: Sequence[Item]) -> bool:
         if self._is_shut_down:
@@ -120,14 +138,17 @@ class OTelReplaySpanExporter(_Exporter[ReadableSpan], SpanExporter):
     ``OTEL_REPLAY_SPOOL``, else the user's directory for the state of programs. ``export`` says SUCCESS when the
     receiver has the spans or the disk has them, fsynced.
 
-    Raises ``UnsupportedRequest`` for an endpoint or a protocol that is none of these.
+    ``sample_rate`` (0 to 1) is the share of sessions that are kept, whole ones; None: that of
+    ``OTEL_REPLAY_SAMPLE_RATE``, else all. What began while its session was paused is never kept.
+
+    Raises ``UnsupportedRequest`` for an endpoint or a protocol that is none of these, ``InvalidRequest`` for a rate.
     """
 
     _signal = "traces"
     _encode = staticmethod(encode_spans)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return SpanExportResult.SUCCESS if self._deliver(spans) else SpanExportResult.FAILURE
+        return SpanExportResult.SUCCESS if self._take(spans) else SpanExportResult.FAILURE
 
 
 class OTelReplayLogExporter(_Exporter[ReadableLogRecord], LogRecordExporter):
@@ -137,4 +158,4 @@ class OTelReplayLogExporter(_Exporter[ReadableLogRecord], LogRecordExporter):
     _encode = staticmethod(encode_logs)
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        return LogRecordExportResult.SUCCESS if self._deliver(batch) else LogRecordExportResult.FAILURE
+        return LogRecordExportResult.SUCCESS if self._take(batch) else LogRecordExportResult.FAILURE

@@ -27,7 +27,7 @@ from otel_replay.sdk import instrumentors as installed
 from otel_replay.sdk.exporter import EXPORTERS, Exporter, OTelReplayLogExporter, OTelReplaySpanExporter
 from otel_replay.sdk.processor import SessionLogProcessor, SessionSpanProcessor
 from otel_replay.sdk.propagation import OwnHostsPropagator, own_hosts
-from otel_replay.sdk.sampling import SessionSampler
+from otel_replay.sdk.redirects import guard_redirects
 
 _log = logging.getLogger(__name__)
 
@@ -94,12 +94,19 @@ class Instrumentation:
         with _lock:
             if not self._is_shut_down:
                 self._is_shut_down = True
-                in_time = _within(timeout_millis / 1_000, lambda: [one.shutdown() for one in self._pipelines])
+                in_time = _within(timeout_millis / 1_000, lambda: self._end_pipelines(timeout_millis))
                 self._is_complete = in_time and not self.lost
                 self._undo.close()
             if _active is self:
                 _active = None
             return self._is_complete
+
+    def _end_pipelines(self, timeout_millis: int) -> None:
+        """All hand on what they have before the first one ends: an error in one brings back what another has kept."""
+        for one in self._pipelines:
+            one.force_flush(timeout_millis)
+        for one in self._pipelines:
+            one.shutdown()
 
 
 _active: Instrumentation | None = None
@@ -113,21 +120,21 @@ def instrument(
     *,
     headers: Mapping[str, str] | None = None,
     protocol: str | None = None,
-    sample_rate: float = 1.0,
+    sample_rate: float | None = None,
     instrumentors: Collection[str] | None = None,
     spool: str | os.PathLike[str] | bool | None = None,
     propagate_to: Iterable[str] = (),
 ) -> Instrumentation:
     """Records LLM calls, and whatever else an installed instrumentor knows, and sends it to ``endpoint``.
 
-    ``endpoint``, ``headers``, ``protocol`` and ``spool`` are those of :class:`OTelReplaySpanExporter`. Providers that
-    the application has set are used, others are made. ``capture_content=False`` leaves messages out; otherwise they are
-    recorded unless ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` says no. ``sample_rate`` is the share of
-    sessions that are kept. ``instrumentors`` are names of entry points; None: all that are installed, one for each
-    library. Session and user ids go to hosts of one's own and to those in ``propagate_to``, as baggage.
+    ``endpoint``, ``headers``, ``protocol``, ``spool`` and ``sample_rate`` are those of :class:`OTelReplaySpanExporter`.
+    Providers that the application has set are used, others are made. ``capture_content=False`` leaves messages out;
+    otherwise they are recorded unless ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` says no. ``instrumentors``
+    are names of entry points; None: all that are installed, one for each library. Session and user ids go to hosts of
+    one's own and to those in ``propagate_to``, as baggage.
 
     A second call changes nothing and gives the same object. With ``OTEL_SDK_DISABLED=true`` nothing is recorded.
-    Raises ``UnsupportedRequest`` for an endpoint, or a provider, that cannot be used.
+    Raises ``UnsupportedRequest`` for an endpoint, or a provider, that cannot be used, ``InvalidRequest`` for a rate.
     """
     global _active
     with _lock, ExitStack() as undo, ExitStack() as opened:
@@ -137,12 +144,12 @@ def instrument(
         if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
             return Instrumentation((), (), undo.pop_all())
         _choose_content(capture_content, undo)
-        spans = OTelReplaySpanExporter(endpoint, protocol, headers=headers, spool=spool)
+        spans = OTelReplaySpanExporter(endpoint, protocol, headers=headers, spool=spool, sample_rate=sample_rate)
         opened.callback(spans.shutdown)
         logs = OTelReplayLogExporter(endpoint, protocol, headers=headers, spool=spool)
         opened.callback(logs.shutdown)
-        kept = SessionSampler(spans, sample_rate)  # of paused sessions nothing, at any rate
-        pipelines = [*_record_spans(kept, service_name), *_record_logs(kept.logs(logs), service_name)]
+        logs.sample_with(spans)
+        pipelines = [*_record_spans(spans, service_name), *_record_logs(logs, service_name)]
         _propagate(propagate_to, undo)
         for instrumentor in installed.switch_on(instrumentors):
             undo.callback(instrumentor.uninstrument)
@@ -163,6 +170,7 @@ def complete(*, spans: bool, logs: bool) -> None:
             return
         _choose_content(True, undo)
         pipelines = [*(_configured_spans() if spans else ()), *(_configured_logs() if logs else ())]
+        _sample_together(EXPORTERS)
         _propagate((), undo)
         installed.leave_off_duplicates()
         _active = _running(pipelines, list(EXPORTERS), undo)
@@ -225,6 +233,13 @@ def _record_logs(exporter: LogRecordExporter, service_name: str | None) -> list[
     return [batches]
 
 
+def _sample_together(exporters: Iterable[Exporter]) -> None:
+    """One of each signal is what a configuration makes by their names."""
+    found = sorted(exporters, key=lambda exporter: isinstance(exporter, OTelReplayLogExporter))
+    if len(found) == 2 and type(found[0]) is not type(found[1]):
+        found[1].sample_with(found[0])
+
+
 def _configured_spans() -> list[_Pipeline]:
     provider: Any = trace.get_tracer_provider()
     if isinstance(provider, trace.ProxyTracerProvider):
@@ -243,9 +258,10 @@ def _configured_logs() -> list[_Pipeline]:
 
 
 def _propagate(named: Iterable[str], undo: ExitStack) -> None:
-    before = propagate.get_global_textmap()
-    propagate.set_global_textmap(OwnHostsPropagator(before, own_hosts(named)))
+    before, hosts = propagate.get_global_textmap(), own_hosts(named)
+    propagate.set_global_textmap(OwnHostsPropagator(before, hosts))
     undo.callback(propagate.set_global_textmap, before)
+    guard_redirects(hosts, undo)
 
 
 def _resource(service_name: str | None) -> Resource:

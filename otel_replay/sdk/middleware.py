@@ -12,6 +12,11 @@ from contextlib import AbstractContextManager
 from contextvars import copy_context
 from typing import Any
 
+from opentelemetry import trace
+from opentelemetry._logs import get_logger_provider
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.trace import TracerProvider
+
 from otel_replay.sdk.incoming import Headers, Incoming, Request, Told
 
 AsgiScope = MutableMapping[str, Any]
@@ -21,13 +26,17 @@ AsgiSend = Callable[[AsgiMessage], Awaitable[None]]
 AsgiApp = Callable[[AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
+FLUSH_MILLIS = 5_000
+"""How long the end of an application waits for what was recorded."""
+
 
 class SessionMiddleware(Incoming):
     """For ASGI: ``SessionMiddleware(app)``, or ``app.add_middleware(SessionMiddleware)`` of a framework.
 
     ``header`` and ``cookie`` are names. With ``set_cookie`` a request that names no session begins one, and its answer
     sets the cookie; without it such a request is in no session. ``attributes`` describe every session:
-    ``feature="chat"``. Each request is a server span, where nothing outside of this has made one.
+    ``feature="chat"``. Each request is a server span, where nothing outside of this has made one. When the application
+    has shut down, what was recorded is sent.
     """
 
     def __init__(self, app: AsgiApp, /, **options: Any) -> None:
@@ -36,7 +45,7 @@ class SessionMiddleware(Incoming):
 
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _flushing(send))
             return
         request = self.request(_told_by_scope(scope))
         with request:
@@ -107,6 +116,22 @@ def _answering(send: AsgiSend, request: Request) -> AsgiSend:
         if request.new_cookie and message["type"] in ("http.response.start", "websocket.accept"):
             headers = [*message.get("headers", ()), (b"set-cookie", request.new_cookie.encode())]
             message = {**message, "headers": headers}
+        await send(message)
+
+    return sent
+
+
+def _flushing(send: AsgiSend) -> AsgiSend:
+    """Sends what was recorded before a server hears that the lifespan is over.
+
+    uvicorn then hands a signal on, which ends the process without ``atexit`` (its ``Server.capture_signals``).
+    """
+
+    async def sent(message: AsgiMessage) -> None:
+        if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+            for provider in (trace.get_tracer_provider(), get_logger_provider()):
+                if isinstance(provider, TracerProvider | LoggerProvider):
+                    provider.force_flush(FLUSH_MILLIS)
         await send(message)
 
     return sent

@@ -25,7 +25,7 @@ class SessionSpanProcessor(SpanProcessor):
             return
         given: Any = span.attributes
         said = given.copy()  # A dict: each look-up in the SDK's mapping of what is not there costs an exception.
-        if not wanted.keys().isdisjoint(said):
+        if not said.keys().isdisjoint(wanted):
             wanted = {key: value for key, value in wanted.items() if key not in said}
         span.set_attributes(wanted)
 

@@ -8,6 +8,7 @@ where there is no such span, the host counts as somebody else's.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import re
 from collections.abc import Iterable, Mapping, MutableMapping
@@ -28,9 +29,12 @@ from opentelemetry.trace import SpanKind
 
 from otel_replay.sdk.context import CONVERSATION_ID, local_attributes
 
+_log = logging.getLogger(__name__)
+
 VARIABLE = "OTEL_REPLAY_PROPAGATE_TO"
 
-_BAGGAGE_HEADER = "baggage"
+_BAGGAGE_HEADERS = ("baggage", "uberctx-", "ot-baggage-")
+"""How they begin: W3C's, Jaeger's and OpenTracing's."""
 _URLS = ("url.full", "http.url")
 _NAMES = ("server.address", "net.peer.name", "http.host")
 """Where a CLIENT span says its host: by the stable and by the older semantic conventions of HTTP."""
@@ -45,27 +49,32 @@ _PLAIN_NAME = re.compile(r"[a-z]([a-z0-9_-]*[a-z0-9_])?", re.ASCII)
 class OwnHosts:
     """Loopback, private addresses, names without a dot or in a private domain, and those that are named.
 
-    A name that begins with a dot (``.example.com``) stands for all hosts below it.
+    A name that begins with a dot (``.example.com``) stands for all hosts below it. A port, or a URL's other parts, make
+    no difference. What is no name is logged and left aside.
     """
 
     def __init__(self, named: Iterable[str] = ()) -> None:
-        wanted = [name.strip().lower().removeprefix("*") for name in named]
-        self._names = frozenset(name for name in wanted if name)
+        self._names = frozenset(name for told in named if (name := _named(told)))
         self._domains = (*_PRIVATE_DOMAINS, *(name for name in self._names if name.startswith(".")))
 
     def __contains__(self, host: object) -> bool:
         if not isinstance(host, str) or not host:
             return False
-        name = host.lower().rstrip(".")
-        try:
-            return name in self._names or _is_private(ipaddress.ip_address(name))
-        except ValueError:
-            return bool(_PLAIN_NAME.fullmatch(name)) or name.endswith(self._domains)
+        name = _normal(host.lower())
+        if name in self._names or _is_private(name):
+            return True
+        return bool(_PLAIN_NAME.fullmatch(name)) or name.endswith(self._domains)
 
 
 def own_hosts(named: Iterable[str]) -> OwnHosts:
     """Those named, and those of ``OTEL_REPLAY_PROPAGATE_TO``, a list with commas."""
     return OwnHosts([*named, *os.environ.get(VARIABLE, "").split(",")])
+
+
+def keep_baggage_from_others(headers: object, url: str, hosts: OwnHosts) -> None:
+    """Takes it out of the headers of a request for a URL whose host is not one of one's own."""
+    if _host_of(url) not in hosts:
+        _remove_baggage(headers)
 
 
 class OwnHostsPropagator(TextMapPropagator):
@@ -92,7 +101,7 @@ class OwnHostsPropagator(TextMapPropagator):
             context = _with_conversation(context)
         else:
             context = baggage.clear(context)
-            _remove_header(carrier)
+            _remove_baggage(carrier)  # A redirect that is followed still has what the first request was given.
         self.inner.inject(carrier, context, setter)
 
 
@@ -117,19 +126,46 @@ def _host(context: Context) -> str | None:
 
 
 def _host_of(url: str) -> str | None:
+    """None too for what clients read in different ways: a backslash ends the host for some (WHATWG URL, 4.4)."""
     try:
-        return urlsplit(url).hostname
+        return None if "\\" in url else urlsplit(url).hostname
     except ValueError:
         return None
 
 
-def _is_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+def _named(told: str) -> str | None:
+    """The host of ``host``, ``host:port``, a URL or an address."""
+    if not told.strip():
+        return None
+    name = told.strip().lower().removeprefix("*")
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        host = _host_of(name if "//" in name else f"//{name}")
+    if host and host.strip("."):
+        return _normal(host)
+    _log.warning("%r names no host: no session is told there", told)
+    return None
+
+
+def _normal(host: str) -> str:
+    """An address as Python writes it, a name without the dot at its end."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host.rstrip(".")
+
+
+def _is_private(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_private
 
 
-def _remove_header(carrier: object) -> None:
-    """Headers that follow a redirect to another host still have what the first request was given."""
+def _remove_baggage(carrier: object) -> None:
     if isinstance(carrier, MutableMapping):
-        for name in [name for name in carrier if isinstance(name, str) and name.lower() == _BAGGAGE_HEADER]:
+        for name in [name for name in carrier if isinstance(name, str) and name.lower().startswith(_BAGGAGE_HEADERS)]:
             carrier.pop(name, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,7 @@ from otel_replay.sdk.emitting import SCOPE, EventLog
 from otel_replay.sdk.metrics import SystemProbe, SystemSampler, probe_if_possible
 
 
-class Recorder:
+class Recorder(ABC):
     """Records into one session, wherever it is called; while the session is paused nothing is recorded."""
 
     def __init__(self, tracer_provider: trace.TracerProvider | None, logger_provider: LoggerProvider | None) -> None:
@@ -28,13 +29,14 @@ class Recorder:
         self._code: Mapping[str, Any] = {}
         self._probe: SystemProbe | None = None
 
+    @abstractmethod
     def _context(self) -> Context:
         """The current context, in this session."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def is_paused(self) -> bool:
-        raise NotImplementedError
+        """Whether nothing is to be recorded of the session just now."""
 
     def record_interaction(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 
 import requests
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -128,7 +130,20 @@ def span_us(make: Callable[[str], TracerProvider], url: str) -> float:
     return took / SPANS * 1e6
 
 
-def thread(pairs: int) -> None:
+class Costs(NamedTuple):
+    """Medians of CPU microseconds a span, and of the ratios of their pairs."""
+
+    stock_us: float
+    ours_us: float
+    ratio: float
+    pairs: int
+
+    def __str__(self) -> str:
+        told = f"stock {self.stock_us:.1f} us a span, ours {self.ours_us:.1f} us"
+        return f"{told}, median ratio {self.ratio:.3f} of {self.pairs} pairs"
+
+
+def costs(pairs: int) -> Costs:
     found: dict[str, list[float]] = {"stock": [], "ours": []}
     with receiver() as url:
         for make in (stock, ours):
@@ -137,23 +152,26 @@ def thread(pairs: int) -> None:
             for make in (stock, ours) if number % 2 else (ours, stock):
                 found[make.__name__].append(span_us(make, url))
     ratio = statistics.median(one / other for one, other in zip(found["ours"], found["stock"], strict=True))
-    of_stock, of_ours = statistics.median(found["stock"]), statistics.median(found["ours"])
-    print(f"thread: stock {of_stock:.1f} us a span, ours {of_ours:.1f} us, median ratio {ratio:.3f} of {pairs} pairs")
+    return Costs(statistics.median(found["stock"]), statistics.median(found["ours"]), ratio, pairs)
 
 
-def latency_ms(variant: str, model_url: str, spool: str) -> float:
+def thread(pairs: int) -> None:
+    print(f"thread: {costs(pairs)}")
+
+
+def latency_ms(variant: str, model_url: str, spool: str, endpoint: str) -> float:
     """The median answer of an application in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "application.py"
         file.write_text(APPLICATION)
         environment = {"OPENAI_BASE_URL": f"{model_url}/v1", "OPENAI_API_KEY": "x"}
-        environment |= {"OTEL_REPLAY_ENDPOINT": AWAY, "OTEL_REPLAY_SPOOL": spool}
+        environment |= {"OTEL_REPLAY_ENDPOINT": endpoint, "OTEL_REPLAY_SPOOL": spool}
         port = str(free_port())
         process = subprocess.Popen([sys.executable, str(file), port, variant], env={**os.environ, **environment})
         try:
             return asked(f"http://127.0.0.1:{port}/ask")
         finally:
-            process.kill()
+            process.send_signal(signal.SIGINT)  # After a SIGTERM, which uvicorn hands on, nothing would run at exit.
             process.wait()
 
 
@@ -181,21 +199,34 @@ def free_port() -> int:
     return server.server_port
 
 
-def latency(pairs: int) -> None:
+class Latencies(NamedTuple):
+    """Medians of as many runs with ``instrument()`` as without, in milliseconds, and of the ratios of their pairs."""
+
+    with_ms: float
+    without_ms: float
+    ratio: float
+    pairs: int
+
+    def __str__(self) -> str:
+        told = f"without {self.without_ms:.2f} ms a request, with and the receiver away {self.with_ms:.2f} ms"
+        return f"{told}, median ratio {self.ratio:.3f} of {self.pairs} pairs"
+
+
+def latencies(pairs: int, spool: str, endpoint: str = AWAY) -> Latencies:
     found: dict[str, list[float]] = {"with": [], "without": []}
     model = RunningServer(create_stub(MODEL_DELAYS))
     model.wait_until_started()
-    with tempfile.TemporaryDirectory() as spool:
-        for number in range(pairs):
-            for variant in ("with", "without") if number % 2 else ("without", "with"):
-                found[variant].append(latency_ms(variant, model.url, spool))
+    for number in range(pairs):
+        for variant in ("with", "without") if number % 2 else ("without", "with"):
+            found[variant].append(latency_ms(variant, model.url, spool, endpoint))
     model.stop()
     ratio = statistics.median(one / other for one, other in zip(found["with"], found["without"], strict=True))
-    of_with, of_without = statistics.median(found["with"]), statistics.median(found["without"])
-    print(
-        f"latency: without {of_without:.2f} ms a request, with and the receiver away {of_with:.2f} ms,"
-        f" median ratio {ratio:.3f} of {pairs} pairs"
-    )
+    return Latencies(statistics.median(found["with"]), statistics.median(found["without"]), ratio, pairs)
+
+
+def latency(pairs: int) -> None:
+    with tempfile.TemporaryDirectory() as spool:
+        print(f"latency: {latencies(pairs, spool)}")
 
 
 def main() -> None:

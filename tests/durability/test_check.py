@@ -20,15 +20,22 @@ from tests.outside.telemetry import click, page
 pytestmark = pytest.mark.feature("X6")
 
 
-@pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file at rest whose index has segments and a tail."""
-    monkeypatch.setattr(ingest, "TAIL_BLOCKS", 8)
-    made = tmp_path / "replay.db"
-    store = SqliteStore(made)
-    fill(store)
-    store.close()
+    made = tmp_path_factory.mktemp("filled") / "replay.db"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ingest, "TAIL_BLOCKS", 8)
+        store = SqliteStore(made)
+        fill(store)
+        store.close()
     return made
+
+
+@pytest.fixture
+def path(tmp_path: Path, filled: Path) -> Path:
+    """A copy of it, for a test to damage."""
+    return Path(shutil.copyfile(filled, tmp_path / "replay.db"))
 
 
 def test_a_whole_file(path: Path) -> None:

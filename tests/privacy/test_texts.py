@@ -30,15 +30,18 @@ def redactor(policy: Policy = USUAL, counts: Counter[str] | None = None) -> Text
 
 
 DEFAULT = redactor()
+COUNTED: Counter[str] = Counter()
+COUNTING = redactor(counts=COUNTED)
+"""One for all: its patterns take 50 ms to compile."""
 
 
 @pytest.mark.parametrize("form", ["{}", "use {} here", "é{}", "({}).", '"{}"', "a={}&b", "a\n{}\n"])
 @pytest.mark.parametrize("rule", SECRETS)
 def test_a_known_secret_is_replaced_wherever_it_stands(rule: str, form: str) -> None:
-    counts: Counter[str] = Counter()
-    left = redactor(counts=counts).text(form.format(SECRETS[rule]))
+    COUNTED.clear()
+    left = COUNTING.text(form.format(SECRETS[rule]))
     assert left == form.format(f"[redacted:{rule}]")
-    assert counts == {rule: 1}
+    assert dict(COUNTED) == {rule: 1}
 
 
 @pytest.mark.parametrize(("rule", "form", "secret"), IN_CONTEXT)

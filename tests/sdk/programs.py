@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -34,9 +34,15 @@ def run(
     return finished(command, with_path(variables, path))
 
 
-def run_instrumented(options: list[str], file: Path, variables: Mapping[str, str], path: Path | None = None) -> str:
+def run_instrumented(
+    options: list[str],
+    file: Path,
+    variables: Mapping[str, str],
+    path: Path | None = None,
+    arguments: Sequence[str] = (),
+) -> str:
     """The same for a file under ``opentelemetry-instrument``."""
-    command = [OPENTELEMETRY_INSTRUMENT, *options, sys.executable, str(file)]
+    command = [OPENTELEMETRY_INSTRUMENT, *options, sys.executable, str(file), *arguments]
     return finished(command, with_path(variables, path))
 
 

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
 from otel_replay.errors import StoreUnavailable, UnsupportedRequest
 from otel_replay.sdk import OTelReplayLogExporter, OTelReplaySpanExporter, SessionSpanProcessor, sending, session
+from otel_replay.sdk.backlog import is_sampled
 from otel_replay.sdk.destination import destination
 from otel_replay.sdk.exporter import MAX_REQUEST_BYTES
 from tests.sdk.receivers import Receiver, attributes_of, grpc_receiver, http_receiver, log_bodies, names_of, span
@@ -63,6 +64,23 @@ def export_one(made: OTelReplaySpanExporter) -> None:
     with session("s1"):
         provider.get_tracer("test").start_span("one").end()
     provider.shutdown()
+
+
+@pytest.mark.feature("K17")
+def test_an_exporter_samples_and_pauses_by_itself(receiver: Receiver) -> None:
+    exporter = OTelReplaySpanExporter(receiver.url, sample_rate=0.5)
+    provider = TracerProvider()
+    provider.add_span_processor(SessionSpanProcessor())
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    names = [next(name for i in range(99) if is_sampled(name := f"{i}", 0.5) is wanted) for wanted in (True, False)]
+    for name in names:
+        with session(name, tracer_provider=provider) as visit:
+            provider.get_tracer("test").start_span(name).end()
+            visit.pause()
+            provider.get_tracer("test").start_span("paused").end()
+            visit.resume()
+    provider.shutdown()
+    assert receiver.names() == names[:1]
 
 
 def log_one(made: OTelReplayLogExporter) -> None:

@@ -12,6 +12,7 @@ import pytest
 import otel_replay
 from otel_replay.examples.chat.serving import RunningServer
 from otel_replay.examples.chat.stub import Delays, answer_to, create_stub
+from otel_replay.sdk.backlog import is_sampled
 from tests.outside.outside import Outside, running
 from tests.sdk.programs import ROOT, needs_hook, offer, run, run_instrumented
 from tests.sdk.receivers import Receiver, attributes_of, http_receiver, log_bodies
@@ -310,6 +311,79 @@ def test_a_program_that_knows_nothing_is_recorded(
     assert any("said" in log_bodies(request.body) for request in receiver.received if request.path == "/v1/logs")
     assert f"on: ['{OTEL_OWNED}']" in told
     assert len([name for name in receiver.names() if name == "chat gpt-4o-mini"]) == 1
+
+
+SAMPLED = """
+import sys, otel_replay
+from opentelemetry import trace
+
+tracer = trace.get_tracer("app")
+for name in sys.argv[1:]:
+    with otel_replay.session(name) as visit:
+        for number in range(20 if name.startswith("long") else 1):
+            tracer.start_span(f"{name} {number}", attributes={"text": "x" * 1_000_000}).end()
+        if name.startswith("long"):
+            visit.record_error(TimeoutError("late"))
+        tracer.start_span(f"{name} last").end()
+"""
+"""Sessions as their names say: ``in`` and ``out``, and ``long``, which fails after more than is kept in memory."""
+
+
+@needs_hook
+@pytest.mark.feature("K17")
+def test_a_program_that_knows_nothing_is_sampled(outside: Outside, tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(SAMPLED)
+    rate = 0.5
+    inside = next(name for number in range(100) if is_sampled(name := f"in-{number}", rate))
+    out, long = (
+        next(name for number in range(100) if not is_sampled(name := f"{word}-{number}", rate))
+        for word in ("out", "long")
+    )
+    variables = {"OTEL_REPLAY_ENDPOINT": outside.url, "OTEL_REPLAY_SAMPLE_RATE": str(rate)}
+    options = ["--traces_exporter", "otel_replay", "--logs_exporter", "otel_replay"]
+    run_instrumented(options, app, variables, arguments=[inside, out, long])
+
+    assert titles(outside, inside) == [f"{inside} 0", f"{inside} last"]
+    assert outside.get(f"/api/v1/sessions/{out}/timeline").status_code == 404
+    gap, *kept = titles(outside, long)
+    assert re.fullmatch(r"\d+ records were not kept: sampled", gap)
+    missing = int(gap.split(" ")[0])
+    assert missing > 0
+    assert kept == [f"{long} {number}" for number in range(missing, 20)] + ["TimeoutError: late", f"{long} last"]
+
+
+def titles(outside: Outside, session_id: str) -> list[str]:
+    """Of a session's entries, without those that say that it begins."""
+    found = outside.timeline(f"/api/v1/sessions/{session_id}/timeline")["entries"]
+    return [entry["title"] for entry in found if not entry["title"].startswith("session")]
+
+
+PAUSING = """
+import otel_replay
+from opentelemetry import trace, _logs
+
+with otel_replay.session("pausing") as visit:
+    for name in ("before", "meanwhile", "after"):
+        if name == "meanwhile":
+            visit.pause()
+        trace.get_tracer("app").start_span(name).end()
+        _logs.get_logger("app").emit(_logs.LogRecord(body=f"said {name}"))
+        if name == "meanwhile":
+            visit.resume()
+"""
+
+
+@needs_hook
+@pytest.mark.feature("B6")
+def test_a_session_of_an_instrumented_program_is_paused(receiver: Receiver, tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(PAUSING)
+    options = ["--traces_exporter", "otel_replay", "--logs_exporter", "otel_replay"]
+    run_instrumented(options, app, {"OTEL_REPLAY_ENDPOINT": receiver.url})
+    assert receiver.names() == ["before", "after"]
+    bodies = [body for request in receiver.received if request.path == "/v1/logs" for body in log_bodies(request.body)]
+    assert [body for body in bodies if body] == ["said before", "said after"]
 
 
 @needs_hook

@@ -45,6 +45,19 @@ def test_hosts_are_named_one_by_one_or_by_their_domain(monkeypatch: pytest.Monke
     assert [host for host in wanted if host not in hosts] == []
     others = ["partner.example", "x.api.partner.example", "shop.example", "evilshop.example", "api.partner.example.com"]
     assert [host for host in others if host in hosts] == []
+
+
+def test_names_of_hosts_are_taken_as_people_write_them(caplog: pytest.LogCaptureFixture) -> None:
+    told = ["api.example.:8443", "https://Web.example/path", "2620:FE:0::7", "[2620:0:2D0::0:1]:80", "8.8.8.8"]
+    hosts = OwnHosts([*told, "", "http://", "*", "*."])
+    wanted = ["api.example", "API.example.", "web.example", "2620:fe::7", "2620:0:2d0::1", "2620:0:2d0:0::1", "8.8.8.8"]
+    assert [host for host in wanted if host not in hosts] == []
+    others = ["2620:0:2d0::2", "2620", "example", "anything.example", "8.8.4.4"]
+    assert [host for host in others if host in hosts] == ["example"]  # no dot
+    assert caplog.text.count("names no host") == 3
+
+
+def test_hosts_are_named_by_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_REPLAY_PROPAGATE_TO", "one.example, two.example")
     hosts = own_hosts(["three.example"])
     assert [host for host in ("one.example", "two.example", "three.example") if host not in hosts] == []
@@ -86,6 +99,14 @@ def test_hosts_of_ones_own_are_told_the_session(attributes: dict[str, str]) -> N
         {"http.url": "http://localhost@api.openai.com/"},
         {"http.url": "http://api.openai.com/", "net.peer.name": "localhost"},
         {"url.full": "http://[::1/"},
+        {"url.full": "http://api.openai.com\\@localhost/"},
+        {"url.full": "http://localhost\\.evil.com/"},
+        {"url.full": "//api.openai.com#@localhost/"},
+        {"url.full": "HTTPS://API.OPENAI.COM:443"},
+        {"url.full": "http://127.0.0.1.nip.io/"},
+        {"url.full": "http://[::ffff:8.8.8.8]:80/"},
+        {"url.full": "http://api。openai。com/"},
+        {"rpc.system": "grpc", "rpc.service": "Model", "rpc.method": "Ask"},
         {"url.full": 7, "server.address": 7},
         {"server.address": "8.8.8.8"},
         {},
@@ -109,7 +130,8 @@ def test_the_address_of_ones_own_server_is_not_where_a_request_goes() -> None:
 
 
 def test_a_redirect_does_not_take_it_along() -> None:
-    headers = sent({"http.url": "https://api.openai.com/"}, Baggage=BAGGAGE, accept="*/*")
+    followed = {"Baggage": BAGGAGE, "uberctx-user.id": "u1", "Ot-Baggage-user.id": "u1"}
+    headers = sent({"http.url": "https://api.openai.com/"}, SpanKind.CLIENT, **followed, accept="*/*")
     assert set(headers) == {"traceparent", "accept"}
 
 

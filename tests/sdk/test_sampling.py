@@ -13,8 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry._logs import SeverityNumber
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
+from opentelemetry.sdk._logs.export import (
+    InMemoryLogRecordExporter,
+    LogRecordExportResult,
+    SimpleLogRecordProcessor,
+)
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -23,6 +27,7 @@ from opentelemetry.trace import Status, StatusCode
 from otel_replay.errors import InvalidRequest
 from otel_replay.sdk import SessionLogProcessor, SessionSampler, SessionSpanProcessor, session
 from otel_replay.sdk.backlog import is_sampled
+from otel_replay.sdk.sampling import Sampling, rate_of
 
 SECOND = 10**9
 
@@ -182,7 +187,7 @@ def test_memory_is_bounded_and_the_oldest_goes_first() -> None:
     with session(named("out", False)):
         for number in range(1_000):
             app.span(f"{number}")
-        assert app.sampler._backlog.bytes <= 100_000
+        assert app.sampler.sampling.held_bytes <= 100_000
         app.span("failed", failed=True)
     kept = [int(name) for name in app.names[1:-1]]
     assert kept == list(range(kept[0], 1_000))
@@ -234,6 +239,41 @@ def test_a_rate_that_is_none_is_refused() -> None:
     for rate in (-0.1, 1.1, float("nan")):
         with pytest.raises(InvalidRequest, match="sample rate"):
             SessionSampler(InMemorySpanExporter(), rate)
+
+
+@pytest.mark.parametrize(("told", "rate"), [("0.25", 0.25), (" 0 ", 0.0), ("", 1.0), ("many", 1.0), ("nan", 1.0)])
+def test_the_variable_says_the_rate_unless_an_argument_does(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, told: str, rate: float
+) -> None:
+    monkeypatch.setenv("OTEL_REPLAY_SAMPLE_RATE", told)
+    assert rate_of(None) == rate
+    assert rate_of(0.75) == 0.75
+    assert ("OTEL_REPLAY_SAMPLE_RATE is" in caplog.text) is (told in ("many", "nan"))
+
+
+def test_log_records_alone_are_sampled_too() -> None:
+    sent: list[Any] = []
+    sampling = Sampling(0.0, kept_bytes=0)
+    sampling.send_with("logs", sent.extend)
+    provider = LoggerProvider()
+    provider.add_log_record_processor(SimpleLogRecordProcessor(Handing(sampling)))
+    with session("s1"):  # without a processor: the record's context says it
+        provider.get_logger("t").emit(body="thrown away")
+        provider.get_logger("t").emit(body="failed", severity_number=SeverityNumber.ERROR)
+        provider.get_logger("t").emit(body="after")
+    assert [record.log_record.body for record in sent] == ["failed", "after"]
+
+
+class Handing(InMemoryLogRecordExporter):
+    """Hands log records to a sampling."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._sampling = sampling
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        self._sampling.take("logs", batch)
+        return LogRecordExportResult.SUCCESS
 
 
 class Slow(InMemorySpanExporter):
@@ -292,7 +332,7 @@ def test_a_failing_log_exporter_costs_no_span(caplog: pytest.LogCaptureFixture) 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_child_of_a_fork_exports_although_its_parent_was_at_it() -> None:
     sampler = SessionSampler(InMemorySpanExporter(), 1.0)
-    with sampler._deciding, sampler._sending["spans"]:
+    with sampler.sampling._deciding, sampler.sampling._sending["traces"]:
         child = os.fork()
         if child == 0:  # pragma: no cover - another process
             os._exit(0 if sampler.export([]) is SpanExportResult.SUCCESS else 1)
