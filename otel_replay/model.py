@@ -126,6 +126,8 @@ class Interaction(NamedTuple):
     usage_details: Mapping[str, int] | None = None
     """Tokens by modality and way, such as ``audio.input``: parts of those in ``usage``."""
     previous_response_id: str | None = None
+    failed: bool = False
+    """Whether its status, an error type or a mark of its dialect says so."""
     error: str | None = None
     """What went wrong: ``type: message``, or what of it is told."""
     warnings: Sequence[str] = ()
@@ -166,6 +168,12 @@ class Chunk:
     sent_at_unix_nano: int | None = None
     slice_index: int = 1
     slice_count: int = 1
+    begins_count: bool = False
+    """Whether its sender begins to count with it, so that what is older was counted before: the store's to tell apart.
+
+    HyperDX's recorder counts from 1 again with a new session, and stamps what waits to be sent of the session before
+    with the new one: a computer that wakes up sends up to 5 s so, whose numbers come again.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,10 +104,10 @@ class Dialect:
     """Key to the name of the parameter."""
     parameter_objects: Keys = ()
     """Objects of parameters, under the names of the provider's API."""
+    failure: Keys = ()
+    """What says that it failed where the span's status may not: anything that is not empty."""
     error_type: Keys = ()
     error_message: Keys = ()
-    level: Keys = ()
-    """How grave it is; ``ERROR`` is that it failed."""
 
 
 KEY_FIELDS = tuple(one.name for one in fields(Dialect) if one.type == "Keys")

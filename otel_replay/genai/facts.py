@@ -14,6 +14,11 @@ Events = Sequence[tuple[str, Attributes]]
 """(name, attributes), in the order recorded."""
 
 
+DETAILS_EVENT = "gen_ai.client.inference.operation.details"
+"""Carries the content of an inference whose span carries none, as attributes of the span's own names: a log record, and
+before that one of the span's own events."""
+
+
 class Told(NamedTuple):
     """What log events say of a span's operation: attributes such as the span's own, and message events."""
 

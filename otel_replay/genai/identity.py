@@ -61,6 +61,7 @@ CONVERSATION_KEYS = (
     "langsmith.metadata.thread_id",
     "langsmith.metadata.conversation_id",
     "gcp.vertex.agent.session_id",
+    "spring.ai.chat.client.conversation.id",
 )
 """On a span that is known to be an AI span. A session holds several conversations: one never stands for the other."""
 

@@ -10,10 +10,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_replay.genai.dialect import Operation, plain_keys
 from otel_replay.genai.dialects import DIALECTS
-from otel_replay.genai.facts import SpanFacts, Told
+from otel_replay.genai.facts import DETAILS_EVENT, SpanFacts, Told
 from otel_replay.genai.markers import shortest
 from otel_replay.genai.messages import INSTRUCTING, parts_of, tool_calls
-from otel_replay.genai.outcomes import error_of, evaluations_of
+from otel_replay.genai.outcomes import error_of, evaluations_of, has_failed
 from otel_replay.genai.providers import provider_name
 from otel_replay.genai.reader import DOCUMENTS, INPUTS, KEY_INDEX, OUTPUTS, TOOL_DEFINITIONS, Reader
 from otel_replay.genai.values import (
@@ -49,9 +49,7 @@ _OPERATIONS = _operations()
 _CONTENT_FIELDS = frozenset(
     (
         "error_message",
-        "error_type",
         "finish_reasons",
-        "level",
         "parameter_objects",
         "previous_response_id",
         "system_instructions",
@@ -108,8 +106,10 @@ def interpret(
     kind, operation = _operation(reader)
     if kind is None:
         return None
-    if told_elsewhere:
-        own = {**told_elsewhere.attributes, **own}
+    details = [attribute_map(event.attributes) for event in span.events if event.name == DETAILS_EVENT]
+    if told_elsewhere or details:
+        elsewhere = [told_elsewhere.attributes, *details] if told_elsewhere else details
+        own = {**{key: value for one in elsewhere for key, value in one.items()}, **own}
         reader = Reader(own)
     headline = _headline(span, kind, operation, reader)
     if not with_content:
@@ -135,6 +135,7 @@ _HEADLINE: Mapping[str, Callable[[Any], Any]] = {
         (
             "agent",
             "conversation_id",
+            "error_type",
             "name_of_it",
             "product",
             "provider",
@@ -153,6 +154,7 @@ _HEADLINE: Mapping[str, Callable[[Any], Any]] = {
     "seconds_to_first_token": seconds_as_ns,
     "first_token_at": unix_nano,
     "is_stream": truth,
+    "failure": bool,
 }
 """The fields that :func:`interpret` reads without content, and how."""
 
@@ -176,6 +178,7 @@ def _headline(span: Span, kind: AiKind, operation: str | None, reader: Reader) -
         usage=_usage(told),
         cost_usd=_cost(told),
         time_to_first_token_ns=_time_to_first_token(span, kind, told),
+        failed=has_failed(span, told),
     )
 
 
@@ -236,7 +239,7 @@ def _with_content(headline: Interaction, span: Span, reader: Reader, facts: Span
         previous_response_id=reader.first("previous_response_id", text),
         finish_reasons=_finish_reasons(reader, outputs),
         parameters={} if kind is AiKind.TOOL else reader.parameters(),
-        error=_error(span, reader, facts),
+        error=_error(headline, span, reader, facts),
         warnings=tuple(reader.warnings),
         unreadable=tuple(reader.unreadable),
     )
@@ -267,6 +270,7 @@ def _finish_reason(reason: str) -> str:
     return FINISH_REASONS.get(name, name)
 
 
-def _error(span: Span, reader: Reader, facts: SpanFacts) -> str | None:
-    said = (reader.first(field, text) for field in ("error_type", "error_message", "level"))
-    return error_of(span, facts.events, *said)
+def _error(headline: Interaction, span: Span, reader: Reader, facts: SpanFacts) -> str | None:
+    if not headline.failed:
+        return None
+    return error_of(span, facts.events, reader.first("error_type", text), reader.first("error_message", text))

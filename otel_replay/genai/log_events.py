@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from otel_replay.genai.facts import Attributes, Told
+from otel_replay.genai.facts import DETAILS_EVENT, Attributes, Told
 from otel_replay.genai.outcomes import EVALUATION_EVENT
 from otel_replay.genai.told import CONTENT_EVENTS
 from otel_replay.genai.values import structured_or_text
-
-DETAILS_EVENT = "gen_ai.client.inference.operation.details"
-"""Carries the content of an inference whose span carries none, as attributes of the span's own names."""
 
 _EVENTS = CONTENT_EVENTS.union((EVALUATION_EVENT,))
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otel_replay.genai.facts import Events
 from otel_replay.genai.values import compact
+from otel_replay.otlp.attributes import attribute_map
 
 EVALUATION_EVENT = "gen_ai.evaluation.result"
 
 
-def error_of(
-    span: Span, events: Events, said_type: str | None, said_message: str | None, level: str | None
-) -> str | None:
-    """``type: message`` of what went wrong, or what of it is told; None where nothing did.
+def has_failed(span: Span, told: Mapping[str, Any]) -> bool:
+    """Whether an operation failed: its status says so, an error type, a mark of its dialect, or an exception that left
+    the span. An exception that was caught inside is no failure, and recorded all the same.
 
-    An exception that the application caught is no error of the span: its status, an error type or a level says that it
-    failed.
+    ``told`` has an ``error_type`` and a ``failure`` where the span's attributes do.
     """
-    failed = span.status.code == Status.STATUS_CODE_ERROR or (level or "").upper() == "ERROR"
-    if not failed and not said_type:
-        return None
+    if span.status.code == Status.STATUS_CODE_ERROR or "error_type" in told or told.get("failure"):
+        return True
+    raised = (attribute_map(event.attributes) for event in span.events if event.name == "exception")
+    return any(str(one.get("exception.escaped")).lower() == "true" for one in raised)
+
+
+def error_of(span: Span, events: Events, said_type: str | None, said_message: str | None) -> str:
+    """``type: message`` of what went wrong with an operation that failed, or what of it is told."""
     raised = next((attributes for name, attributes in reversed(events) if name == "exception"), {})
     kind = said_type or _text(raised.get("exception.type"))
     message = span.status.message or _text(raised.get("exception.message")) or said_message

@@ -6,6 +6,7 @@ Reasons name types and positions, never content: they end up in warnings, and co
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -19,6 +20,8 @@ MAX_DEPTH = 100
 
 MAX_INT = 2**63 - 1
 """The greatest integer an attribute can carry; also the greatest that SQLite stores."""
+
+_DIGITS = re.compile(r"[0-9]{1,19}")
 
 _EMPTY: tuple[Any, ...] = (None, "", b"", [], {})
 
@@ -40,7 +43,9 @@ def text(value: Any) -> str:
 
 
 def count(value: Any) -> int:
-    """A number of tokens: a non-negative integer, or a double that is whole."""
+    """A number of tokens: a non-negative integer, also in digits, as Spring AI has it, or a double that is whole."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UnreadableError(f"expected a whole number, got {type(value).__name__}")
     if isinstance(value, float) and not value.is_integer():
@@ -228,3 +233,17 @@ def truth(value: Any) -> bool:
     if not isinstance(value, bool):
         raise UnreadableError(f"expected true or false, got {type(value).__name__}")
     return value
+
+
+def word(wanted: str) -> Callable[[Any], str | None]:
+    """Takes one word, however it is written, and nothing of any other value."""
+
+    def take(value: Any) -> str | None:
+        return wanted if isinstance(value, str) and value.lower() == wanted else None
+
+    return take
+
+
+def unless_none(value: Any) -> Any:
+    """Any value but the text ``none``, which is what Spring AI writes where there is none."""
+    return None if value == "none" else value

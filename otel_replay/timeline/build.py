@@ -36,8 +36,9 @@ def build_timeline(
     tree = SpanTree(nodes)
     dom = dom_entries(streams)
     gaps = distinct_gaps(streams)
-    links = exact_links(nodes, tree, dom)
-    written = [*(node.entry for node in nodes.values()), *log_entries(logs), *dom, *gap_entries(gaps)]
+    told = log_entries(logs)
+    links = exact_links(nodes, tree, dom, told)
+    written = [*(node.entry for node in nodes.values()), *told, *dom, *gap_entries(gaps)]
     session_of = SessionOf(written, nodes, tree, subject)
     finished = (replace(one, session_id=session_of(one), links=tuple(links.get(one.id, ()))) for one in written)
     entries = sorted(finished, key=lambda entry: entry.order_key)

@@ -1,5 +1,4 @@
-"""Which AI spans of a trace count, so that every call counts once, whoever tells of it. Pure; timeline and statistics
-both ask :func:`counted`, so they agree.
+"""Which AI spans of a trace count, so that every call counts once, whoever tells of it. Pure.
 
 A trace tells of one call several times: two instrumentations see it, a gateway and its client do, an agent repeats the
 sum of its calls. The rules, which hold whatever the order of arrival:
@@ -10,10 +9,14 @@ sum of its calls. The rules, which hold whatever the order of arrival:
    are not looked at), and it starts while an agent or a retrieval with another parent runs.
 3. Two inferences, neither above the other, are *one call* when they overlap in time and carry the same response id; or
    when they overlap, say the same numbers of input and output tokens, come from two instrumentations (another scope or
-   another service) and do not name different responses of one provider. What is below one of them is below both. The
-   one that names a session, and then says most, speaks for the call: all of it counts there. So does an inference above
-   that says the same numbers as the leaf, and has no other below it.
-4. A reported cost counts like any figure. A cost that was computed from prices counts with the tokens it was computed
+   another service) and do not name different responses of one provider; or when such two have one parent and provider,
+   and one of them says no tokens and takes place within the time of the other. What is below one of them is below
+   both. The one that names a session, and then says most, speaks for the call: all of it counts there. So does an
+   inference above that says the same numbers as the leaf, and has no other below it. A total that one gives with its
+   parts, and the other without them, is the same number: Google ADK 1 leaves the thoughts out of its inner spans.
+4. Inferences of two traces are one call where :func:`~otel_replay.timeline.relations.are_twins` says so: then their
+   traces are decided together, by :mod:`otel_replay.timeline.twins`.
+5. A reported cost counts like any figure. A cost that was computed from prices counts with the tokens it was computed
    of, unless a report that counts is above or below.
 
 In a trace of more than :data:`MOST_SPANS` AI spans each counts for itself.
@@ -25,7 +28,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from otel_replay.model import AiKind
-from otel_replay.timeline.relations import NEAR, AiSpan, calls_of, during, may_be_related, parents_of
+from otel_replay.timeline.relations import NEAR, AiSpan, SpanId, agree, calls_of, during, may_be_related, parents_of
 
 CALL, TOKENS, COST = 1, 2, 4
 """What of a span counts, as bits: the call itself (its errors and times with it), its token counts, its cost."""
@@ -36,8 +39,8 @@ Has = Callable[[AiSpan], bool]
 """Whether a span has a figure that may count."""
 
 
-def counted(spans: Iterable[AiSpan]) -> dict[bytes | str, int]:
-    """Of each AI span of one trace by its id what counts, as bits. The order of the spans does not matter."""
+def counted(spans: Iterable[AiSpan]) -> dict[SpanId, int]:
+    """Of each AI span of one trace, or of a group of twins, by its id what counts, as bits; in whatever order."""
     told = list(spans)
     if not 1 < len(told) <= MOST_SPANS or not may_be_related(told):
         return {span.span_id: _alone(span) for span in told}
@@ -140,10 +143,11 @@ class _Trace:
         return best
 
     def _repeats(self, upper: int, lower: int) -> bool:
-        """Whether two spans say the same wherever both say something."""
-        both = zip(self._spans[upper].usage, self._spans[lower].usage, strict=True)
-        said = [one == other for one, other in both if one is not None and other is not None]
-        return all(said) and (bool(said) or not self._spans[lower].says)
+        """Whether two spans say the same, and not of different things."""
+        one, other = self._spans[upper], self._spans[lower]
+        pairs = zip(one.usage, other.usage, strict=True)
+        share = any(said is not None and again is not None for said, again in pairs)
+        return agree(one, other) and (share or not other.says)
 
     def _line(self, place: int) -> Iterator[int]:
         """The inferences directly above a span, the nearest first."""

@@ -13,6 +13,9 @@ from otel_replay.timeline.tree import SpanTree
 ACTION_TAG = "otel.action"
 """Tag of the custom event in which a recorder names the action span it has started."""
 
+ANNOUNCING_TAGS = (ACTION_TAG, "otel.page_view", "otel.navigation")
+"""Tags of events that announce an action span; others that name one happened in its course."""
+
 MAX_ACTION_DELAY_NS = 50_000_000
 """Between a recorded click and the custom event of its handler: 50 ms, the length of a long task."""
 
@@ -22,10 +25,19 @@ Links = dict[str, list[Link]]
 """Entry id to the links that start there."""
 
 
-def exact_links(nodes: Mapping[SpanKey, SpanNode], tree: SpanTree, dom: list[Entry]) -> Links:
+def exact_links(
+    nodes: Mapping[SpanKey, SpanNode], tree: SpanTree, dom: list[Entry], logs: Iterable[Entry] = ()
+) -> Links:
     """Every exact link; ``dom`` in the order recorded, stream by stream."""
     links: Links = {}
-    found = (*_child_of(tree), *_same_call(nodes, dom), *_caused_by_action(nodes, tree, dom), *_caused_by_click(dom))
+    found = (
+        *_child_of(tree),
+        *_of_events(nodes, dom),
+        *_of_logs(nodes, logs),
+        *_caused_by_page(nodes),
+        *_caused_by_action(nodes, tree, dom),
+        *_caused_by_click(dom),
+    )
     for source, link in found:
         if link not in links.setdefault(source, []):
             links[source].append(link)
@@ -37,11 +49,33 @@ def _child_of(tree: SpanTree) -> Iterator[tuple[str, Link]]:
         yield entry_id(child), Link("child_of", entry_id(parent))
 
 
-def _same_call(nodes: Mapping[SpanKey, SpanNode], dom: Iterable[Entry]) -> Iterator[tuple[str, Link]]:
+def _of_events(nodes: Mapping[SpanKey, SpanNode], dom: Iterable[Entry]) -> Iterator[tuple[str, Link]]:
+    """A recorded event is the call whose span it names, but for what only happened in the course of an action."""
     for event in dom:
         key = (event.trace_id, event.span_id)
         if event.span_id and key in nodes:
-            yield event.id, Link("same_call", entry_id(key))
+            is_within = nodes[key].entry.kind == "action" and event.detail.get("tag") not in ANNOUNCING_TAGS
+            yield event.id, Link("caused_by" if is_within else "same_call", entry_id(key))
+
+
+def _of_logs(nodes: Mapping[SpanKey, SpanNode], logs: Iterable[Entry]) -> Iterator[tuple[str, Link]]:
+    """Errors, console messages and web vitals of a page name the action in whose course they came."""
+    for log in logs:
+        node = nodes.get((log.trace_id, log.span_id))
+        if node and node.entry.kind == "action":
+            yield log.id, Link("caused_by", node.entry.id)
+
+
+def _caused_by_page(nodes: Mapping[SpanKey, SpanNode]) -> Iterator[tuple[str, Link]]:
+    """From a server's span to the browser's that asked for it: the page has no trace before its first answer, whose
+    ``Server-Timing`` names the server's, and browser SDKs write that down."""
+    for node in nodes.values():
+        attributes = node.entry.detail["attributes"]
+        trace_id, span_id = attributes.get("link.traceId"), attributes.get("link.spanId")
+        if isinstance(trace_id, str) and isinstance(span_id, str):
+            named = nodes.get((trace_id, span_id))
+            if named and named is not node:
+                yield named.entry.id, Link("caused_by", node.entry.id)
 
 
 def _caused_by_action(
@@ -65,7 +99,7 @@ def _is_caused(entry: Entry) -> bool:
 
 def _announced_actions(dom: Iterable[Entry]) -> dict[SpanKey, str]:
     """Action spans that a custom event names: span to the id of the earliest such event."""
-    actions = [event for event in dom if event.detail.get("tag") == ACTION_TAG and event.span_id]
+    actions = [event for event in dom if event.detail.get("tag") in ANNOUNCING_TAGS and event.span_id]
     actions.sort(key=lambda event: event.order_key, reverse=True)
     return {(event.trace_id, event.span_id): event.id for event in actions}
 

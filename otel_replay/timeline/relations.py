@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from otel_replay.model import MAX_UNIX_NANO, AiKind
 
@@ -19,7 +19,14 @@ NEAR = 64
 MOST_TELLERS = 8
 """More instrumentations do not see one call."""
 
+MOMENT_NS = 1_000_000_000
+"""What tells of one call in two traces starts at most so much apart."""
+
+SpanId = bytes | str | tuple[Any, Any]
+
 _ABOVE_IN_TIME = (AiKind.AGENT, AiKind.RETRIEVAL)
+_TOTALS = ((0, (2, 3)), (1, (4,)))
+"""Where a usage has input and output, and where the parts of each."""
 
 
 class AiSpan(NamedTuple):
@@ -27,11 +34,11 @@ class AiSpan(NamedTuple):
 
     ``teller`` tells instrumentations apart: of equal service and scope it is equal. ``usage`` are the token counts in
     the order of :class:`~otel_replay.model.Usage`. ``is_priced``: a cost was computed from them. ``has_session``: the
-    span names a session.
+    span names a session. ``trace_id`` is only asked for where spans of several traces are looked at.
     """
 
-    span_id: bytes | str
-    parent_span_id: bytes | str
+    span_id: SpanId
+    parent_span_id: SpanId
     start_unix_nano: int
     end_unix_nano: int
     kind: AiKind
@@ -42,6 +49,7 @@ class AiSpan(NamedTuple):
     reports_cost: bool
     is_priced: bool
     has_session: bool
+    trace_id: Hashable = ""
 
     @property
     def says(self) -> int:
@@ -49,10 +57,48 @@ class AiSpan(NamedTuple):
         return len(self.usage) - self.usage.count(None)
 
     @property
+    def may_have_twins(self) -> bool:
+        """Whether it is an inference that took some time and whose response has an id."""
+        return bool(self.response_id) and self.kind is AiKind.INTERACTION and self.end_unix_nano > self.start_unix_nano
+
+    @property
     def spoken(self) -> tuple[int, int] | None:
         """Input and output tokens, where both are said and not both are zero."""
         asked, answered = self.usage[:2]
         return None if asked is None or answered is None or not asked + answered else (asked, answered)
+
+
+def agree(one: AiSpan, other: AiSpan) -> bool:
+    """Whether the token counts of two spans can be those of one call: what both say is the same.
+
+    Some leave out of a total the parts that others add to it: what a cache served, or the thoughts.
+    """
+    mine, others = one.usage, other.usage
+    for total, parts in _TOTALS:
+        said, again = mine[total], others[total]
+        if said is None or again is None or said == again:
+            continue
+        if _without(mine, total, parts) != again and _without(others, total, parts) != said:
+            return False
+    return all(part is None or again is None or part == again for part, again in zip(mine[2:], others[2:], strict=True))
+
+
+def _without(usage: tuple[int | None, ...], total: int, parts: tuple[int, ...]) -> int:
+    return (usage[total] or 0) - sum(usage[part] or 0 for part in parts)
+
+
+def are_twins(one: AiSpan, other: AiSpan) -> bool:
+    """Whether inferences of two traces tell of one call: they carry the same response id.
+
+    That alone does not show it, as some servers give few of them. Two instrumentations tell, of one moment, and say the
+    same numbers wherever both say some.
+    """
+    if not (one.may_have_twins and other.may_have_twins and one.response_id == other.response_id):
+        return False
+    starts = (one.start_unix_nano, other.start_unix_nano)
+    are_near = max(starts) - min(starts) <= MOMENT_NS
+    overlap = max(starts) <= min(one.end_unix_nano, other.end_unix_nano)
+    return one.teller != other.teller and are_near and overlap and agree(one, other)
 
 
 def times(start_unix_nano: int, end_unix_nano: int) -> tuple[int, int]:
@@ -66,18 +112,23 @@ def may_be_related(spans: Sequence[AiSpan]) -> bool:
     ids = {span.span_id for span in spans}
     responses: set[Hashable] = set()
     spoken: set[Hashable] = set()
-    has_parents = has_agents = False
+    parents: set[SpanId] = set()
+    has_parents = has_agents = is_silent = has_neighbours = False
     for span in spans:
         said = span.spoken
         if span.parent_span_id in ids or span.response_id in responses or said in spoken:
             return True
+        if span.parent_span_id and span.kind is AiKind.INTERACTION:
+            has_neighbours = has_neighbours or span.parent_span_id in parents
+            is_silent = is_silent or not span.says
+            parents.add(span.parent_span_id)
         if span.response_id:
             responses.add(span.response_id)
         if said:
             spoken.add(said)
         has_parents = has_parents or bool(span.parent_span_id)
         has_agents = has_agents or span.kind in _ABOVE_IN_TIME
-    return has_agents and has_parents
+    return (has_agents and has_parents) or (has_neighbours and is_silent)
 
 
 def parents_of(spans: Sequence[AiSpan]) -> list[int]:
@@ -112,8 +163,8 @@ def during(spans: Sequence[AiSpan], parents: Sequence[int]) -> Iterator[tuple[in
             one = spans[lower]
             if one.start_unix_nano > agent.end_unix_nano:
                 break
-            is_neighbour = one.parent_span_id == agent.parent_span_id
-            if lower != upper and not is_neighbour and not _is_above(lower, upper, parents):
+            is_elsewhere = one.trace_id != agent.trace_id or one.parent_span_id == agent.parent_span_id
+            if lower != upper and not is_elsewhere and not _is_above(lower, upper, parents):
                 yield lower, upper
 
 
@@ -128,14 +179,16 @@ def _is_above(upper: int, lower: int, parents: Sequence[int]) -> bool:
 
 def calls_of(spans: Sequence[AiSpan], parents: Sequence[int]) -> list[int]:
     """The call that each span tells of: the least place of those that tell of it."""
-    by_response, by_tokens = (_buckets(spans, said) for said in (_response, _spoken))
-    if not by_response and not by_tokens:
+    by_response, by_tokens, by_parent = (_buckets(spans, said) for said in (_response, _spoken, _parent))
+    if not by_response and not by_tokens and not by_parent:
         return list(range(len(spans)))
     calls = _Calls(spans, parents)
     for places in by_response:
         calls.join(places, calls.may_be_one)
     for places in by_tokens:
         calls.join(places, calls.is_seen_twice)
+    for places in by_parent:
+        calls.join(places, calls.is_told_within)
     return calls.found
 
 
@@ -165,8 +218,11 @@ class _Calls:
             self.found[place] = call
 
     def may_be_one(self, earlier: int, later: int) -> bool:
-        """They overlap, and neither is above the other."""
-        if self._spans[later].start_unix_nano > self._spans[earlier].end_unix_nano:
+        """They overlap, and neither is above the other; of two traces, they are twins."""
+        one, other = self._spans[earlier], self._spans[later]
+        if one.trace_id != other.trace_id:
+            return are_twins(one, other)
+        if other.start_unix_nano > one.end_unix_nano:
             return False
         return not _is_above(later, earlier, self._parents) and not _is_above(earlier, later, self._parents)
 
@@ -178,6 +234,13 @@ class _Calls:
         named = self._named[one] | self._named[other]
         are_two = len(named) > len({provider for provider, _ in named})
         return self._tellers[one].isdisjoint(self._tellers[other]) and not are_two and self.may_be_one(earlier, later)
+
+    def is_told_within(self, earlier: int, later: int) -> bool:
+        """One of them says no tokens, of a call that failed or was left, and takes place within the other's time."""
+        one, other = self._spans[earlier], self._spans[later]
+        providers = {span.provider for span in (one, other) if span.provider}
+        encloses = one.end_unix_nano >= other.end_unix_nano or one.start_unix_nano == other.start_unix_nano
+        return not (one.says and other.says) and len(providers) < 2 and encloses and self.is_seen_twice(earlier, later)
 
 
 def _buckets(spans: Sequence[AiSpan], said: Callable[[AiSpan], Hashable]) -> list[list[int]]:
@@ -195,3 +258,7 @@ def _response(span: AiSpan) -> Hashable:
 
 def _spoken(span: AiSpan) -> Hashable:
     return span.spoken
+
+
+def _parent(span: AiSpan) -> Hashable:
+    return span.parent_span_id

@@ -81,7 +81,7 @@ def _node(stored: StoredSpan, told_in_logs: Told | None) -> SpanNode:
         raw_start_unix_nano=start,
         title=left_out.title if left_out else _title(span, attributes, interaction, action),
         detail=_detail(stored, attributes, resource, interaction, action),
-        status=_STATUS.get(span.status.code, "unset"),
+        status="error" if interaction and interaction.failed else _STATUS.get(span.status.code, "unset"),
         trace_id=stored.trace_id,
         span_id=stored.span_id,
         parent_span_id=stored.parent_span_id,

@@ -1,4 +1,4 @@
-"""Calls, tokens and cost of a timeline, every call counted once: :mod:`otel_replay.timeline.counted`."""
+"""Calls, tokens and cost of a timeline, every call counted once: :mod:`otel_replay.timeline.twins`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from otel_replay.genai.prices import COST_SOURCES, Cost, CostSource
 from otel_replay.model import AiKind, Interaction, Usage
-from otel_replay.timeline.counted import CALL, COST, TOKENS, counted
-from otel_replay.timeline.relations import AiSpan, times
+from otel_replay.timeline.counted import CALL, COST, TOKENS
+from otel_replay.timeline.relations import AiSpan, SpanId, times
 from otel_replay.timeline.spans import SpanKey, SpanNode
+from otel_replay.timeline.twins import counted_in
 
 NO_COSTS: Mapping[SpanKey, Cost] = {}
 
@@ -63,13 +64,13 @@ def _with_cost(node: SpanNode, cost: Cost | None) -> SpanNode:
     return replace(node, entry=replace(node.entry, detail={**node.entry.detail, **told}))
 
 
-def _bits(nodes: Mapping[SpanKey, SpanNode], costs: Mapping[SpanKey, Cost]) -> dict[SpanKey, int]:
+def _bits(nodes: Mapping[SpanKey, SpanNode], costs: Mapping[SpanKey, Cost]) -> dict[SpanId, int]:
     """What counts of every AI span."""
     traces: dict[str, list[AiSpan]] = defaultdict(list)
     for key, node in nodes.items():
         if node.interaction:
             traces[key[0]].append(_ai_span(key, node, node.interaction, key in costs))
-    return {(trace, str(span)): bits for trace, spans in traces.items() for span, bits in counted(spans).items()}
+    return counted_in(traces)
 
 
 def _ai_span(key: SpanKey, node: SpanNode, interaction: Interaction, is_priced: bool) -> AiSpan:

@@ -15,6 +15,7 @@ MAX_TOKENS = 200
 QUESTION = "What is the weather in Paris?"
 FOLLOW_UP = "And tomorrow?"
 FAIL = "Fail, please."
+BUSY = "Are you busy?"
 COUNT = "Count for ever."
 LOOK = "What colour is this picture?"
 EMBEDDED = "Paris in spring"
@@ -23,6 +24,7 @@ TRIP = "Plan my day in Paris."
 ANSWER = "It is 18 degrees and clear in Paris."
 TOMORROW = "Tomorrow it will rain in Paris."
 COLOUR = "It is red."
+FREE = "Not any more."
 PLAN = "Take a hat: it is 18 degrees and clear in Paris."
 
 TOOL_NAME = "get_weather"
@@ -70,7 +72,8 @@ class Call:
 class Reply:
     """What the model says to ``question``; ``after_result`` when a tool has answered since.
 
-    ``tokens`` of an endless reply are what it counts before its first word.
+    ``tokens`` of an endless reply are what it counts before its first word. The first ``refusals`` times that a caller
+    asks, the answer is that it asks too often.
     """
 
     question: str
@@ -80,6 +83,7 @@ class Reply:
     call: Call | None = None
     status: int = 200
     endless: bool = False
+    refusals: int = 0
 
 
 WEATHER_CALL = Call(CALL_ID, TOOL_NAME, TOOL_ARGUMENTS)
@@ -92,6 +96,7 @@ REPLIES = (
     Reply(LOOK, Tokens(301, 12, 22, 8, 1), text=COLOUR),
     Reply(TRIP, Tokens(71, 23, 19, 9, 10), call=Call(EXPERT_CALL_ID, EXPERT_TOOL, {"input": QUESTION})),
     Reply(TRIP, Tokens(141, 25, 72, 15, 16), after_result=True, text=PLAN),
+    Reply(BUSY, Tokens(83, 29, 27, 21, 28), text=FREE, refusals=2),
     Reply(FAIL, status=500),
     Reply(COUNT, Tokens(41, 1, 18, 20, 0), endless=True),
 )

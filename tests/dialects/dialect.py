@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 from tests.dialects.conversation import LOOK, OPENAI, Vendor
 from tests.dialects.expected import LOST, STEPS, Facts, expected
 
-WITH_EMBEDDING = ("tools", "stream", "error", "abandoned", "image", "embedding")
+USUAL = ("tools", "stream", "error", "abandoned", "image")
+WITH_EMBEDDING = (*USUAL, "embedding")
+WITH_REFUSAL = (*USUAL, "refused", "retried")
+EVERYTHING = (*WITH_REFUSAL, "embedding")
 
 
 class But(NamedTuple):
@@ -31,15 +34,15 @@ class Dialect:
     recorders: tuple[str, ...]
     vendor: Vendor = OPENAI
     environment: str = "python"
-    steps: tuple[str, ...] = ("tools", "stream", "error", "abandoned", "image")
+    steps: tuple[str, ...] = USUAL
     differs: Mapping[str, But] = field(default_factory=dict)
     tools: tuple[Mapping[str, Any], ...] = ()
     """One item for each tool run that is told, with what it says otherwise."""
     agents: frozenset[str | None] = frozenset()
+    names_session: bool = True
+    """In every call: else statistics of the session know only some."""
     span: str = ""
     """Of several spans for one call, the name of the one that is compared."""
-    sums: But | None = None
-    """The timeline's token counts, where it counts another of them."""
 
     def __str__(self) -> str:
         return "-".join((self.client, *self.recorders))
@@ -88,12 +91,16 @@ def differences(dialect: Dialect, steps: Mapping[str, list[Facts]]) -> dict[str,
 def allowed(dialect: Dialect) -> dict[str, Any]:
     """The dialect's table, ``*`` standing for every call where the expected value is another one.
 
-    A row that allows what is expected anyway is an error, unless it takes a call out of a ``*``.
+    A row that allows what is expected anyway is an error, unless it takes a call out of a ``*``. What is said of a call
+    that fails holds for one that is refused.
     """
     wanted = expected(dialect.vendor)
     calls = [name for step in dialect.steps for name in STEPS[step] if dialect.differs.get(name, ("",))[0] != LOST]
     found: dict[str, Any] = {}
-    for key, (value, _) in sorted(dialect.differs.items(), key=lambda item: not item[0].startswith("*.")):
+    told = dict(dialect.differs)
+    if "refused" in dialect.steps:
+        told |= {key.replace("error", "refused", 1): but for key, but in told.items() if key.startswith("error.")}
+    for key, (value, _) in sorted(told.items(), key=lambda item: not item[0].startswith("*.")):
         call, _, fact = key.partition(".")
         if call == "*":
             found |= {f"{name}.{fact}": value for name in calls if wanted[name][fact] != value}

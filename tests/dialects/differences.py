@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.dialects.conversation import ANTHROPIC, CALL_ID, GEMINI, OPENAI
-from tests.dialects.dialect import WITH_EMBEDDING, But, Dialect, history, lost, of, picture
+from tests.dialects.dialect import EVERYTHING, WITH_EMBEDDING, WITH_REFUSAL, But, Dialect, history, lost, of, picture
 from tests.dialects.reasons import (
     ABANDONED_FAILS,
     NO_EMBEDDED,
@@ -63,13 +63,13 @@ LOGFIRE_ANTHROPIC = {
 
 
 DIALECTS: tuple[Dialect, ...] = (
-    Dialect("openai_chat", ("otel",), steps=WITH_EMBEDDING, differs=OTEL_CHAT),
-    Dialect("openai_chat", ("otel_events",), steps=WITH_EMBEDDING, differs=OTEL_CHAT),
-    Dialect("openai_chat", ("openinference",), steps=WITH_EMBEDDING),
+    Dialect("openai_chat", ("otel",), steps=EVERYTHING, differs=OTEL_CHAT),
+    Dialect("openai_chat", ("otel_events",), steps=EVERYTHING, differs=OTEL_CHAT),
+    Dialect("openai_chat", ("openinference",), steps=EVERYTHING),
     Dialect(
         "openai_chat",
         ("openllmetry",),
-        steps=WITH_EMBEDDING,
+        steps=EVERYTHING,
         differs={
             **OPENLLMETRY,
             **of("stream", "reasoning_tokens", None, "not of streams"),
@@ -79,21 +79,21 @@ DIALECTS: tuple[Dialect, ...] = (
     Dialect(
         "openai_chat",
         ("langfuse",),
-        steps=WITH_EMBEDDING,
-        differs={**LANGFUSE, **of("question answer image", "finish_reasons", None, "only of streams")},
+        steps=EVERYTHING,
+        differs={**LANGFUSE, **of("question answer image retried", "finish_reasons", None, "only of streams")},
     ),
-    Dialect("openai_chat", ("mlflow",), steps=WITH_EMBEDDING, differs=MLFLOW),
+    Dialect("openai_chat", ("mlflow",), steps=EVERYTHING, differs=MLFLOW),
     Dialect(
         "openai_chat",
         ("logfire",),
-        steps=WITH_EMBEDDING,
+        steps=EVERYTHING,
         differs={**LOGFIRE_OPENAI, **NO_EMBEDDED},
     ),
     Dialect(
         "openai_chat",
         ("openlit",),
         environment="openlit",
-        steps=WITH_EMBEDDING,
+        steps=EVERYTHING,
         differs={
             **lost("abandoned", UNREAD),
             **of("*", "reasoning_tokens", None, "does not count them"),
@@ -102,10 +102,11 @@ DIALECTS: tuple[Dialect, ...] = (
             **history(1, [], "loses the tool calls of earlier turns"),
         },
     ),
-    Dialect("openai_responses", ("otel",), differs={**ABANDONED_FAILS, **NO_PARTIAL}),
+    Dialect("openai_responses", ("otel",), steps=WITH_REFUSAL, differs={**ABANDONED_FAILS, **NO_PARTIAL}),
     Dialect(
         "openai_responses",
         ("openinference",),
+        steps=WITH_REFUSAL,
         differs={
             **NO_FINISH,
             **NO_PARTIAL,
@@ -115,6 +116,7 @@ DIALECTS: tuple[Dialect, ...] = (
     Dialect(
         "openai_responses",
         ("openllmetry",),
+        steps=WITH_REFUSAL,
         differs={
             **OPENLLMETRY,
             **NO_PARTIAL,
@@ -126,13 +128,14 @@ DIALECTS: tuple[Dialect, ...] = (
             ),
         },
     ),
-    Dialect("openai_responses", ("langfuse",), differs={**LANGFUSE, **NO_FINISH, **NO_PARTIAL}),
-    Dialect("openai_responses", ("mlflow",), differs={**MLFLOW, **NO_FINISH}),
-    Dialect("openai_responses", ("logfire",), differs={**LOGFIRE_OPENAI, **NO_FINISH}),
+    Dialect("openai_responses", ("langfuse",), steps=WITH_REFUSAL, differs={**LANGFUSE, **NO_FINISH, **NO_PARTIAL}),
+    Dialect("openai_responses", ("mlflow",), steps=WITH_REFUSAL, differs={**MLFLOW, **NO_FINISH}),
+    Dialect("openai_responses", ("logfire",), steps=WITH_REFUSAL, differs={**LOGFIRE_OPENAI, **NO_FINISH}),
     Dialect(
         "anthropic_messages",
         ("own",),
         ANTHROPIC,
+        steps=WITH_REFUSAL,
         differs={
             **of("stream abandoned", "output", None, "keeps no content of streamed answers"),
             **of("abandoned", "output_tokens", None, "reads it from the last event"),
@@ -141,17 +144,19 @@ DIALECTS: tuple[Dialect, ...] = (
             **picture({"type": "anthropic_image"}, "leaves pictures out"),
         },
     ),
-    Dialect("anthropic_messages", ("otel",), ANTHROPIC, differs=ABANDONED_FAILS),
+    Dialect("anthropic_messages", ("otel",), ANTHROPIC, steps=WITH_REFUSAL, differs=ABANDONED_FAILS),
     Dialect(
         "anthropic_messages",
         ("openinference",),
         ANTHROPIC,
+        steps=WITH_REFUSAL,
         differs={**NO_FIRST_TOKEN, **of("error", "response_model", ANTHROPIC.model, ONE_MODEL)},
     ),
     Dialect(
         "anthropic_messages",
         ("openllmetry",),
         ANTHROPIC,
+        steps=WITH_REFUSAL,
         differs={
             **lost("abandoned", UNREAD),
             **of("*", "reasoning_tokens", None, "does not count them"),
@@ -163,6 +168,7 @@ DIALECTS: tuple[Dialect, ...] = (
         "anthropic_messages",
         ("mlflow",),
         ANTHROPIC,
+        steps=WITH_REFUSAL,
         differs={
             **NO_FIRST_TOKEN,
             **of("stream abandoned", "output", STREAM_OBJECT, MLFLOW_STREAM),
@@ -177,7 +183,7 @@ DIALECTS: tuple[Dialect, ...] = (
             **MLFLOW_PICTURE,
         },
     ),
-    Dialect("anthropic_messages", ("logfire",), ANTHROPIC, differs=LOGFIRE_ANTHROPIC),
+    Dialect("anthropic_messages", ("logfire",), ANTHROPIC, steps=WITH_REFUSAL, differs=LOGFIRE_ANTHROPIC),
     Dialect(
         "gemini",
         ("otel",),

@@ -7,12 +7,14 @@ from typing import Any
 
 from tests.dialects.conversation import (
     ANSWER,
+    BUSY,
     COLOUR,
     COUNT,
     EMBEDDED,
     EMBEDDING_TOKENS,
     FAIL,
     FOLLOW_UP,
+    FREE,
     LOOK,
     MAX_TOKENS,
     PNG,
@@ -34,6 +36,8 @@ STEPS = {
     "tools": ("question", "answer"),
     "stream": ("stream",),
     "error": ("error",),
+    "refused": ("refused",),
+    "retried": ("retried",),
     "abandoned": ("abandoned",),
     "image": ("image",),
     "embedding": ("embedding",),
@@ -95,6 +99,13 @@ def _single_calls(vendor: Vendor) -> dict[str, Facts]:
     picture = _part("blob", mime_type="image/png", content=PNG)
     return {
         "error": {**common, **nothing, "input": [_message("user", _text(FAIL))], "failed": True, "error": True},
+        "refused": {**common, **nothing, "input": [_message("user", _text(BUSY))], "failed": True, "error": True},
+        "retried": {
+            **common,
+            "input": [_message("user", _text(BUSY))],
+            "output": [_message("assistant", _text(FREE))],
+            **_tokens(TOKENS[BUSY, False], vendor),
+        },
         "abandoned": {
             **common,
             "input": [_message("user", _text(COUNT))],

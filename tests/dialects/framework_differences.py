@@ -109,6 +109,7 @@ FRAMEWORKS: tuple[Dialect, ...] = (
         },
         tools=({},),
         agents=frozenset((None,)),
+        names_session=False,
     ),
     Dialect(
         "vercel",

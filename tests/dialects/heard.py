@@ -19,7 +19,7 @@ _PART_KEYS = {
     "uri": ("uri",),
 }
 
-_VARYING = re.compile(r"(?<= at )0x[0-9a-f]+|(?<=mlflow-attachment://)[^\"]+")
+_VARYING = re.compile(r"(?<= at )0x[0-9a-f]+|(?<=mlflow-attachment://)[^\"]+|ChatMessage\(.*(?=\]})")
 """Addresses of objects, ids of attachments."""
 
 
@@ -35,7 +35,7 @@ def heard(timeline: Mapping[str, Any], span: str = "") -> dict[str, list[Facts]]
     calls: dict[str, list[Facts]] = {}
     for entry in sorted(told, key=lambda entry: len(_above(entry, spans))):
         names = [one["detail"]["name"] for one in _above(entry, spans)]
-        step = next((name for name in names if name in STEPS), None)
+        step = next((name for name in reversed(names) if name in STEPS), None)
         calls.setdefault(step or "stream", []).append({**_facts(entry), "in_trace": step is not None})
     return calls
 
@@ -50,6 +50,11 @@ def tokens_of(calls: Mapping[str, list[Facts]]) -> dict[str, int | None]:
     """The sums over all calls, as a timeline writes them."""
     counts = {name: [one[f"{name}_tokens"] for step in calls.values() for one in step] for name in TOKEN_NAMES}
     return {name: sum(filter(None, found)) or None for name, found in counts.items()}
+
+
+def errors_of(calls: Mapping[str, list[Facts]]) -> int:
+    """How many calls have failed."""
+    return sum(one["failed"] for step in calls.values() for one in step)
 
 
 def tools_run(timeline: Mapping[str, Any]) -> list[Facts]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from tests.dialects.conversation import GEMINI, OPENAI, SYSTEM
-from tests.dialects.dialect import WITH_EMBEDDING, But, Dialect, Differences, history, lost, of, picture
-from tests.dialects.reasons import NO_FIRST_TOKEN, NO_PARTIAL, UNREAD
+from tests.dialects.dialect import WITH_EMBEDDING, Dialect, Differences, history, lost, of, picture
+from tests.dialects.reasons import NO_FIRST_TOKEN, NO_PARTIAL, NO_PROVIDER, UNREAD
 
 WITH_IMAGE = ("tools", "stream", "error", "image")
+RECORDED_STEPS = (*WITH_IMAGE, "embedding")
 
 ADK_SYSTEM = f'{SYSTEM}\n\nYou are an agent. Your internal name is "Weather".'
 ADK: Differences = {
@@ -22,6 +23,9 @@ RESULT_AS_PYTHON = {
     "role": "tool",
     "parts": [{"type": "tool_call_response", "id": "call_weather_1", "response": REPRESENTED}],
 }
+
+AS_PYTHON = [{"role": "user", "parts": [{"type": "text", "content": "{'messages': []}"}]}]
+"""As much of it as is compared."""
 
 RECORDED: tuple[Dialect, ...] = (
     Dialect(
@@ -57,10 +61,6 @@ RECORDED: tuple[Dialect, ...] = (
         tools=({},),
         agents=frozenset(("Weather",)),
         span="call_llm",
-        sums=But(
-            {"input": 587, "output": 40, "cache_read": None, "cache_write": None, "reasoning": None},
-            "leaves count, and the inner span of a call leaves out thoughts and cache",
-        ),
     ),
     Dialect(
         "livekit",
@@ -112,6 +112,37 @@ RECORDED: tuple[Dialect, ...] = (
         },
         tools=({"call_id": None},),
         agents=frozenset(("tools", "stream", "error", "image")),
+    ),
+    Dialect(
+        "haystack",
+        (),
+        steps=RECORDED_STEPS,
+        differs={
+            **NO_PROVIDER,
+            **of("*", "request_model", None, "names the model that answered"),
+            **of("question answer", "input", AS_PYTHON, "written as Python writes them where there are tools"),
+            **of("question answer", "system tools", None, "written as Python writes them where there are tools"),
+            **of("question answer error image", "temperature max_tokens", None, "keeps no settings of a component"),
+            **of("stream", "first_token", False, "a time without its zone"),
+            **picture({"type": "uri", "uri": "Base64 string (96 characters)"}, "leaves pictures out"),
+        },
+        tools=({"call_id": None},),
+        agents=frozenset((None, "weather")),
+    ),
+    Dialect(
+        "spring_ai",
+        (),
+        steps=WITH_EMBEDDING,
+        differs={
+            **of("*", "input output system tools", None, "writes what is said into the application's own log"),
+            **of("*", "cache_read_tokens cache_write_tokens reasoning_tokens", None, "sums only"),
+            **of("answer", "input_tokens", 61 + 97, "counts the calls before it in a loop of tools as well"),
+            **of("answer", "output_tokens", 17 + 13, "counts the calls before it in a loop of tools as well"),
+            **NO_FIRST_TOKEN,
+            **of("abandoned", "response_model", None, "reads it from the whole answer"),
+        },
+        tools=({"call_id": None},),
+        agents=frozenset((None,)),
     ),
     Dialect(
         "openllmetry_0_40",

@@ -175,6 +175,10 @@ def test_what_langsmith_keeps_in_metadata() -> None:
         ({"openai": {"reasoningTokens": 6, "cachedPromptTokens": 11}}, Usage(61, 17, 11, None, 6)),
         ({"anthropic": {"cacheReadInputTokens": 11, "cacheCreationInputTokens": 3}}, Usage(61, 17, 11, 3)),
         ({"bedrock": {"usage": {"cacheReadInputTokens": 11, "cacheWriteInputTokens": 3}}}, Usage(61, 17, 11, 3)),
+        (
+            {"anthropic": {"usage": {"cache_read_input_tokens": 11, "cache_creation_input_tokens": 3}}},
+            Usage(61, 17, 11, 3),
+        ),
         ({"openai": {}}, Usage(61, 17)),
         ({"openai": None}, Usage(61, 17)),
     ],

@@ -166,9 +166,45 @@ def test_errors(attributes: dict[str, Any], events: list[Any], status: tuple[str
     built = span({"gen_ai.operation.name": "chat", **attributes}, events=events)
     code = Status.STATUS_CODE_ERROR if status[1] else Status.STATUS_CODE_UNSET
     built.status.CopyFrom(Status(code=code, message=status[0]))
-    found = interpret(built)
+    found, headline = interpret(built), interpret(built, with_content=False)
     assert found is not None
-    assert found.error == error
+    assert headline is not None
+    assert (found.error, found.failed, headline.failed) == (error, error is not None, error is not None)
+
+
+ESCAPED = {"exception.type": "E", "exception.message": "oh", "exception.escaped": "True"}
+ADK_ERROR = {"error_code": "SAFETY", "error_message": "blocked"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "events", "error"),
+    [
+        ({"langfuse.observation.type": "generation", "langfuse.observation.level": "ERROR"}, [], "failed"),
+        ({"langfuse.observation.type": "tool", "langfuse.observation.level": "DEFAULT"}, [], None),
+        ({"ai.operationId": "ai.streamText.doStream", "ai.response.finishReason": "error"}, [], "failed"),
+        ({"ai.operationId": "ai.streamText.doStream", "ai.finishReason": "error"}, [], "failed"),
+        ({"ai.operationId": "ai.streamText.doStream", "ai.response.finishReason": "stop"}, [], None),
+        ({"genkit:metadata:subtype": "tool", "genkit:state": "error"}, [], "failed"),
+        ({"genkit:metadata:subtype": "tool", "genkit:state": "success"}, [], None),
+        ({"gcp.vertex.agent.llm_response": json.dumps(ADK_ERROR)}, [], "blocked"),
+        ({"gcp.vertex.agent.llm_response": json.dumps({"error_code": None})}, [], None),
+        ({"gen_ai.response.status": "failed"}, [], "failed"),
+        ({"gen_ai.response.status": "incomplete"}, [], None),
+        ({"logfire.level_num": 17}, [], "failed"),
+        ({"logfire.level_num": 13}, [], None),
+        ({"logfire.level_num": "17"}, [], None),
+        ({"openinference.span.kind": "LLM"}, [("exception", ESCAPED)], "E: oh"),
+        ({"openinference.span.kind": "LLM"}, [("exception", {**ESCAPED, "exception.escaped": False})], None),
+        ({"gen_ai.response.finish_reasons": ["error"]}, [], None),
+    ],
+)
+def test_marks_of_an_error_that_is_no_status(attributes: dict[str, Any], events: list[Any], error: str | None) -> None:
+    """OpenTelemetry's own library of OpenAI calls it an error that a stream was closed early: that is none."""
+    built = span({"gen_ai.request.model": "m", **attributes}, events=events)
+    found, headline = interpret(built), interpret(built, with_content=False)
+    assert found is not None
+    assert headline is not None
+    assert (found.error, found.failed, headline.failed) == (error, error is not None, error is not None)
 
 
 def test_evaluations() -> None:

@@ -303,7 +303,12 @@ class TestMessages:
         (math.inf, None),
         (1e300, None),
         (True, None),
-        ("7", None),
+        ("7", 7),
+        ("7.0", None),
+        ("-7", None),
+        ("\u0667", None),
+        ("9" * 19, None),
+        ("9" * 20, None),
         ([7], None),
     ],
 )

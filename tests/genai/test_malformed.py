@@ -123,7 +123,7 @@ def test_every_key_with_every_bad_value() -> None:
 @pytest.mark.parametrize(
     "field", ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"]
 )
-@pytest.mark.parametrize("value", [-1, True, math.nan, "12", 1.5, [1]])
+@pytest.mark.parametrize("value", [-1, True, math.nan, "twelve", 1.5, [1]])
 def test_no_dialect_counts_what_is_no_number_of_tokens(field: str, value: Any) -> None:
     keys = [key for key, places in KEY_INDEX.items() if any(one.field == field and one.take is None for one in places)]
     assert len(keys) >= 3

@@ -112,6 +112,10 @@ def test_the_outer_one_speaks_where_it_only_says_more() -> None:
     assert bits(outer, span(2, 1, (10, 5), teller="b")) == {1: WHOLE}
     assert bits(outer, span(2, 1, (10, None), teller="b")) == {1: WHOLE}, "of a stream that was left"
     assert bits(outer, span(2, 1, (11, 5), teller="b")) == {2: WHOLE}, "other numbers"
+    thoughtful = span(1, tokens=(61, 17, 11, None, 6))
+    assert bits(thoughtful, span(2, 1, (61, 11))) == {1: WHOLE}, "as Google ADK 1 leaves thoughts out"
+    assert bits(thoughtful, span(2, 1, (50, 17))) == {1: WHOLE}, "and others what a cache served"
+    assert bits(thoughtful, span(2, 1, (61, 12))) == {2: WHOLE}, "other numbers"
     two = [span(2, 1, (10, 5), **between(0, 9)), span(3, 1, (10, 5), **between(10, 20))]
     assert bits(outer, *two) == {2: WHOLE, 3: WHOLE}
 
@@ -134,6 +138,22 @@ def test_one_response_told_beside_one_another() -> None:
     assert bits(one, span(2, tokens=(10, 5), response_id="r")) == {1: WHOLE}
     later = span(2, tokens=(10, 5), response_id="r", **between(101, 200))
     assert bits(one, later) == {1: WHOLE, 2: WHOLE}
+
+
+def test_a_call_that_failed_told_twice_side_by_side() -> None:
+    """By LiteLLM's callback and the instrumentation of the client below it: neither says tokens."""
+    outer = span(1, PLAIN, teller="litellm", response_id="made up")
+    within: dict[str, Any] = between(1, 99)
+    assert bits(outer, span(2, PLAIN, **within)) == {1: CALL}
+    assert bits(outer, span(2, PLAIN, start_unix_nano=1)) == {1: CALL}
+    assert bits(outer, span(2, PLAIN, (10,), **within)) == {2: WHOLE}, "of an embedding only one says them"
+    assert bits(outer._replace(provider=None), span(2, PLAIN, **within)) == {1: CALL}
+    second: dict[str, Any] = {"start_unix_nano": 10, "end_unix_nano": 120}
+    two = [outer, span(3, PLAIN, teller="litellm", response_id="made up too", **second)]
+    assert len(bits(*two, span(2, PLAIN, **within), span(4, PLAIN, **(second | between(11, 119))))) == 2
+    for other in ({"parent": PLAIN + 1}, {"teller": "litellm"}, {"provider": "anthropic"}, between(50, 150)):
+        told: dict[str, Any] = {"parent": PLAIN, **within, **other}
+        assert bits(outer, span(2, **told)) == {1: CALL, 2: CALL}
 
 
 def test_what_is_below_one_that_tells_is_below_the_other() -> None:

@@ -52,6 +52,11 @@ class TestSpans:
     def test_status(self, code: Any, expected: str) -> None:
         assert build([span(1, status=Status(code=code))]).entries[0].status == expected
 
+    def test_what_its_dialect_calls_an_error_is_one(self) -> None:
+        told = {"langfuse.observation.type": "generation", "langfuse.observation.level": "ERROR"}
+        entry = build([span(1, attributes=told, status=Status(code=Status.STATUS_CODE_OK))]).entries[0]
+        assert (entry.status, entry.detail["attributes"]) == ("error", {"langfuse.observation.level": "ERROR"})
+
     def test_asgi_chunks_are_noise(self) -> None:
         noisy = build([span(1, attributes={"asgi.event.type": "http.response.body"})]).entries[0]
         assert (noisy.kind, noisy.detail["noise"]) == ("span", True)

@@ -9,7 +9,7 @@ import pytest
 from otel_replay.model import DomEvent
 from otel_replay.timeline import StreamView
 
-from .inputs import CHAT, MS, SERVER, TRACE, announced, at, build, click, links, span, span_id
+from .inputs import CHAT, MS, SERVER, TRACE, announced, at, build, click, links, log, span, span_id
 
 ACTION = {"browser.action": "click"}
 
@@ -55,6 +55,46 @@ class TestCausedByAnAction:
         timeline = build([span(1), span(2, 1, attributes=CHAT)], dom=[fetch])
         assert links(timeline, "caused_by") == {}
         assert links(timeline, "same_call") == {"dom:tab:0:0": "span 1"}
+
+    @pytest.mark.parametrize(
+        ("tag", "rel"),
+        [
+            ("otel.action", "same_call"),
+            ("otel.page_view", "same_call"),
+            ("otel.navigation", "same_call"),
+            ("otel.error", "caused_by"),
+            ("otel.console", "caused_by"),
+            ("otel.web_vital", "caused_by"),
+        ],
+    )
+    def test_what_happens_in_the_course_of_an_action(self, tag: str, rel: str) -> None:
+        event = DomEvent(0, 0, "dom", at(2), "x", {"type": "custom", "tag": tag}, TRACE, span_id(1))
+        timeline = build([span(1, attributes=ACTION)], dom=[event])
+        assert {one: links(timeline, one) for one in ("same_call", "caused_by")} == {
+            "same_call": {},
+            "caused_by": {},
+            rel: {"dom:tab:0:0": "span 1"},
+        }
+
+    def test_a_log_event_in_the_course_of_an_action(self) -> None:
+        logs = [log(2, span_number=1, event_name="browser.console"), log(3, span_number=2)]
+        timeline = build([span(1, attributes=ACTION), span(2, 1)], logs)
+        assert links(timeline, "caused_by") == {f"log:{2:032x}": "span 1"}
+
+
+class TestCausedByAPage:
+    """``Server-Timing: traceparent`` of the answer to a page that had no trace yet."""
+
+    def test_the_server_s_span_by_the_browser_s(self) -> None:
+        server, other = span(1, kind=SERVER, trace_id="b" * 32), span(2, kind=SERVER, trace_id="c" * 32)
+        told = {"link.traceId": "b" * 32, "link.spanId": span_id(1)}
+        timeline = build([server, other, span(3, attributes=told, name="documentFetch")])
+        assert links(timeline, "caused_by") == {"span 1": "span 3"}
+
+    @pytest.mark.parametrize("told", [TRACE, 7, None, ["x"], {"x": 1}])
+    def test_what_names_no_other_span(self, told: object) -> None:
+        attributes = {"link.traceId": told, "link.spanId": span_id(3)}
+        assert links(build([span(3, attributes=attributes)]), "caused_by") == {}
 
 
 class TestCausedByAClick:

@@ -23,7 +23,7 @@ from otel_replay.genai.dialect import (
 from otel_replay.genai.listings import Listed, document, tool_definition
 from otel_replay.genai.payloads import response_id_of, response_model_of, tools_of
 from otel_replay.genai.sources import Payload
-from otel_replay.genai.values import at_path, count, from_json, peek, text, within
+from otel_replay.genai.values import at_path, count, from_json, peek, text, within, word
 
 INPUT, OUTPUT = "genkit:input", "genkit:output"
 
@@ -91,5 +91,6 @@ GENKIT = Dialect(
     cache_read_tokens=(At(OUTPUT, within("usage", "cachedContentTokens")),),
     reasoning_tokens=(At(OUTPUT, within("usage", "thoughtsTokens")),),
     finish_reasons=(At(OUTPUT, within("finishReason")), At(OUTPUT, _finish_reasons)),
+    failure=(At("genkit:state", word("error")),),
     parameter_objects=(At(INPUT, within("config")),),
 )

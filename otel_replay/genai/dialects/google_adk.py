@@ -44,5 +44,7 @@ GOOGLE_ADK = Dialect(
     output_tokens=(At(RESPONSE, _output_tokens),),
     cache_read_tokens=(At(RESPONSE, within("usage_metadata", "cached_content_token_count")),),
     reasoning_tokens=(At(RESPONSE, within("usage_metadata", "thoughts_token_count")),),
+    failure=(At(RESPONSE, within("error_code")),),
+    error_message=(At(RESPONSE, within("error_message")),),
     parameter_objects=(At(REQUEST, within("config")),),
 )

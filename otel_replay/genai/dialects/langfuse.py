@@ -16,7 +16,7 @@ from otel_replay.genai.listings import Listed, document, tool_definition
 from otel_replay.genai.payloads import instructions_of, tools_of
 from otel_replay.genai.sources import Payload
 from otel_replay.genai.usages import counted, first_of
-from otel_replay.genai.values import amount, count, from_json, mapping, structured_or_text
+from otel_replay.genai.values import amount, count, from_json, mapping, structured_or_text, word
 from otel_replay.model import AiKind
 
 
@@ -120,5 +120,5 @@ LANGFUSE = Dialect(
     first_token_at=("langfuse.observation.completion_start_time",),
     parameter_objects=("langfuse.observation.model.parameters",),
     error_message=("langfuse.observation.status_message",),
-    level=("langfuse.observation.level",),
+    failure=(At("langfuse.observation.level", word("error")),),
 )

@@ -7,9 +7,10 @@ Anthropic's SDK writes the current names itself, and ``anthropic.message.stop_re
 
 from __future__ import annotations
 
-from otel_replay.genai.dialect import RERANK, RETRIEVAL, STEP, Dialect, Operation
+from otel_replay.genai.dialect import RERANK, RETRIEVAL, STEP, At, Dialect, Operation
 from otel_replay.genai.listings import Listed, document, tool_definition
 from otel_replay.genai.sources import InAttribute, InEventAttribute, InEvents, Payload, Texts
+from otel_replay.genai.values import unless_none, word
 from otel_replay.model import AiKind
 
 OTEL = Dialect(
@@ -47,8 +48,8 @@ OTEL = Dialect(
     },
     operation=("gen_ai.operation.name",),
     provider=("gen_ai.provider.name", "gen_ai.system"),
-    request_model=("gen_ai.request.model", "gen_ai.request_model"),
-    response_model=("gen_ai.response.model", "gen_ai.response_model"),
+    request_model=(At("gen_ai.request.model", unless_none), "gen_ai.request_model"),
+    response_model=(At("gen_ai.response.model", unless_none), "gen_ai.response_model"),
     response_id=("gen_ai.response.id",),
     previous_response_id=("gen_ai.request.previous_response.id",),
     agent=("gen_ai.agent.name", "gen_ai.workflow.name", "gen_ai.agent.id"),
@@ -130,5 +131,6 @@ OTEL = Dialect(
         "gen_ai.request.stream": "stream",
         "gen_ai.request.reasoning.level": "reasoning_level",
     },
+    failure=(At("gen_ai.response.status", word("failed")),),
     error_type=("error.type",),
 )

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_ERROR
+
 from otel_replay.genai.dialect import At, Dialect
 from otel_replay.genai.facts import SpanFacts
 from otel_replay.genai.listings import Listed, tool_definition
@@ -71,6 +73,11 @@ def _offered(value: Any) -> list[Any]:
     return [one for each in found if isinstance(each, list) for one in each]
 
 
+def _is_error(value: Any) -> bool | None:
+    """By the numbers of OpenTelemetry's severities, as Logfire writes its levels; None where it is less."""
+    return True if isinstance(value, int) and value >= SEVERITY_NUMBER_ERROR else None
+
+
 PYDANTIC_AI = Dialect(
     name="pydantic-ai",
     namespaces=(
@@ -121,4 +128,5 @@ PYDANTIC_AI = Dialect(
     reasoning_tokens=("gen_ai.usage.details.reasoning_tokens", At("gen_ai.usage.raw", counted("reasoning"))),
     cost_usd=("operation.cost",),
     seconds_to_first_token=("gen_ai.client.operation.time_to_first_chunk",),
+    failure=(At("logfire.level_num", _is_error),),
 )

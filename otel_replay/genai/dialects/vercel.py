@@ -17,7 +17,7 @@ from otel_replay.genai.messages import Message, Warn, message
 from otel_replay.genai.parts import part
 from otel_replay.genai.payloads import instructions_of
 from otel_replay.genai.sources import InAttribute, Payload, Places, Texts
-from otel_replay.genai.values import UnreadableError, at_path, is_empty, mapping, milliseconds
+from otel_replay.genai.values import UnreadableError, at_path, is_empty, mapping, milliseconds, word
 from otel_replay.model import AiKind
 
 
@@ -117,11 +117,26 @@ VERCEL = Dialect(
     cache_read_tokens=(
         "ai.usage.cachedInputTokens",
         "ai.usage.inputTokenDetails.cacheReadTokens",
-        At(METADATA, _beside(("cachedPromptTokens",), ("cacheReadInputTokens",), ("usage", "cacheReadInputTokens"))),
+        At(
+            METADATA,
+            _beside(
+                ("cachedPromptTokens",),
+                ("cacheReadInputTokens",),
+                ("usage", "cacheReadInputTokens"),
+                ("usage", "cache_read_input_tokens"),
+            ),
+        ),
     ),
     cache_write_tokens=(
         "ai.usage.inputTokenDetails.cacheWriteTokens",
-        At(METADATA, _beside(("cacheCreationInputTokens",), ("usage", "cacheWriteInputTokens"))),
+        At(
+            METADATA,
+            _beside(
+                ("cacheCreationInputTokens",),
+                ("usage", "cacheWriteInputTokens"),
+                ("usage", "cache_creation_input_tokens"),
+            ),
+        ),
     ),
     reasoning_tokens=(
         "ai.usage.reasoningTokens",
@@ -129,6 +144,7 @@ VERCEL = Dialect(
         At(METADATA, _beside(("reasoningTokens",))),
     ),
     finish_reasons=("ai.response.finishReason", "ai.finishReason"),
+    failure=(At("ai.response.finishReason", word("error")), At("ai.finishReason", word("error"))),
     seconds_to_first_token=(
         At("ai.response.msToFirstChunk", milliseconds),
         At("ai.stream.msToFirstChunk", milliseconds),

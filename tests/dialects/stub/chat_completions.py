@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.dialects.conversation import EMBEDDING_TOKENS, ERROR, Tokens
-from tests.dialects.stub.exchange import Event, Exchange, Json, Turn, event, texts
+from tests.dialects.stub.exchange import TOO_MANY, Event, Exchange, Json, Turn, event, texts
 
 _CREATED = 1_763_596_800
 
@@ -48,8 +48,9 @@ def events(exchange: Exchange) -> Iterator[Event]:
     yield Event("[DONE]")
 
 
-def error() -> Json:
-    return {"error": {"message": ERROR, "type": "server_error", "param": None, "code": None}}
+def error(status: int) -> Json:
+    kind, code = ("requests", "rate_limit_exceeded") if status == TOO_MANY else ("server_error", None)
+    return {"error": {"message": ERROR, "type": kind, "param": None, "code": code}}
 
 
 def embeddings(body: Mapping[str, Any]) -> Json:

@@ -12,6 +12,9 @@ from tests.dialects.conversation import ANSWERING, REPLIES, Reply, Tokens, count
 
 Json = dict[str, Any]
 
+TOO_MANY = 429
+"""The status of a request that is refused because there were too many."""
+
 MAX_COUNTED = 10_000
 """The endless reply's end, should nobody ever abandon it."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.dialects.conversation import ERROR, Tokens
-from tests.dialects.stub.exchange import Event, Exchange, Json, Turn, event, texts
+from tests.dialects.stub.exchange import TOO_MANY, Event, Exchange, Json, Turn, event, texts
 
 
 def turns(body: Mapping[str, Any]) -> list[Turn]:
@@ -37,8 +37,9 @@ def events(exchange: Exchange) -> Iterator[Event]:
     yield event(_answer(exchange, {"text": ""}, "STOP", usage(tokens)), told=tokens)
 
 
-def error() -> Json:
-    return {"error": {"code": 500, "message": ERROR, "status": "INTERNAL"}}
+def error(status: int) -> Json:
+    kind = "RESOURCE_EXHAUSTED" if status == TOO_MANY else "INTERNAL"
+    return {"error": {"code": status, "message": ERROR, "status": kind}}
 
 
 def embeddings(body: Mapping[str, Any]) -> Json:

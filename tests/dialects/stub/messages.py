@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.dialects.conversation import ERROR, Tokens
-from tests.dialects.stub.exchange import Event, Exchange, Json, Turn, event, texts
+from tests.dialects.stub.exchange import TOO_MANY, Event, Exchange, Json, Turn, event, texts
 
 
 def turns(body: Mapping[str, Any]) -> list[Turn]:
@@ -38,8 +38,9 @@ def events(exchange: Exchange) -> Iterator[Event]:
     yield _event("message_stop")
 
 
-def error() -> Json:
-    return {"type": "error", "error": {"type": "api_error", "message": ERROR}, "request_id": None}
+def error(status: int) -> Json:
+    kind = "rate_limit_error" if status == TOO_MANY else "api_error"
+    return {"type": "error", "error": {"type": kind, "message": ERROR}, "request_id": None}
 
 
 def usage(tokens: Tokens) -> Json:

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from tests.dialects.conversation import ERROR, Tokens
-from tests.dialects.stub.exchange import Event, Exchange, Json, Turn, event, texts
+from tests.dialects.stub.exchange import TOO_MANY, Event, Exchange, Json, Turn, event, texts
 
 _CREATED = 1_763_596_800
 
@@ -56,8 +56,9 @@ def events(exchange: Exchange) -> Iterator[Event]:
     yield told("response.completed", exchange.reply.tokens, response=whole(exchange))
 
 
-def error() -> Json:
-    return {"error": {"message": ERROR, "type": "server_error", "param": None, "code": None}}
+def error(status: int) -> Json:
+    kind, code = ("requests", "rate_limit_exceeded") if status == TOO_MANY else ("server_error", None)
+    return {"error": {"message": ERROR, "type": kind, "param": None, "code": code}}
 
 
 def usage(tokens: Tokens) -> Json:

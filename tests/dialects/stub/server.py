@@ -18,9 +18,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from otel_replay.examples.chat.serving import RunningServer
-from tests.dialects.conversation import EMBEDDING_TOKENS, Tokens
+from tests.dialects.conversation import EMBEDDING_TOKENS, Reply, Tokens
 from tests.dialects.stub import chat_completions, gemini, messages, responses
-from tests.dialects.stub.exchange import Exchange, reply_to
+from tests.dialects.stub.exchange import TOO_MANY, Exchange, reply_to
 
 FIRST_EVENT_S, EVENT_S = 0.02, 0.002
 
@@ -36,13 +36,14 @@ class Stub:
     """Deterministic models behind OpenAI's, Anthropic's and Gemini's HTTP APIs.
 
     Callers are told apart by their API key; ``told`` holds what each was told, request by request, and ``calls`` how
-    often each has asked, whatever the answer.
+    often each has asked, whatever the answer; a request that its client repeats by itself is no other.
     """
 
     def __init__(self) -> None:
         self.told: dict[str, dict[int, Told]] = {}
         self.calls: Counter[str] = Counter()
         self._numbers: defaultdict[str, Iterator[int]] = defaultdict(count)
+        self._refused: Counter[tuple[str, str]] = Counter()
         self.app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self._chat_completions, methods=["POST"]),
@@ -88,17 +89,24 @@ class Stub:
         return self._answer(request, gemini, body, method == "streamGenerateContent")
 
     def _answer(self, request: Request, api: ModuleType, body: Mapping[str, Any], stream: bool) -> Response:
-        self.calls[_key(request)] += 1
+        self.calls[_key(request)] += request.headers.get("x-stainless-retry-count", "0") == "0"
         reply = reply_to(api.turns(body))
         if reply is None:
             return JSONResponse({"error": {"message": "Nobody has taught the stub to answer this."}}, 400)
-        if reply.status != 200:
-            return JSONResponse(api.error(), reply.status)
+        status = self._status(_key(request), reply)
+        if status != 200:
+            return JSONResponse(api.error(status), status, {"retry-after-ms": "1"})
         exchange = Exchange(_key(request), next(self._numbers[_key(request)]), body, reply)
         if stream:
             return StreamingResponse(self._events(api, exchange), media_type="text/event-stream")
         self._tell(exchange, reply.tokens)
         return JSONResponse(api.whole(exchange))
+
+    def _status(self, caller: str, reply: Reply) -> int:
+        if self._refused[caller, reply.question] < reply.refusals:
+            self._refused[caller, reply.question] += 1
+            return TOO_MANY
+        return reply.status
 
     async def _events(self, api: ModuleType, exchange: Exchange) -> AsyncIterator[str]:
         await asyncio.sleep(FIRST_EVENT_S)

@@ -14,6 +14,7 @@ import anthropic
 from tests.dialects.apps.steps import CHUNKS_READ, step
 from tests.dialects.conversation import ANTHROPIC as VENDOR
 from tests.dialects.conversation import (
+    BUSY,
     COUNT,
     FAIL,
     FOLLOW_UP,
@@ -54,6 +55,11 @@ def play(stub: str, key: str) -> None:
     with step("image"):
         picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
         create(messages=[_said("user", [{"type": "text", "text": LOOK}, picture])])
+    with step("refused"), suppress(anthropic.RateLimitError):
+        create(messages=[_said("user", BUSY)])
+    with step("retried"):
+        client.max_retries = 1
+        create(messages=[_said("user", BUSY)])
 
 
 def _said(role: str, content: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from openai import OpenAI
 
 from tests.dialects.apps.steps import CHUNKS_READ, step
 from tests.dialects.conversation import (
+    BUSY,
     COUNT,
     DATA_URL,
     FAIL,
@@ -57,6 +58,11 @@ def play(stub: str, key: str) -> None:
     with step("image"):
         picture = {"type": "input_image", "image_url": DATA_URL}
         create(input=[_said("user", [{"type": "input_text", "text": LOOK}, picture])])
+    with step("refused"), suppress(openai.RateLimitError):
+        create(input=BUSY)
+    with step("retried"):
+        client.max_retries = 1
+        create(input=BUSY)
 
 
 def _said(role: str, content: Any) -> dict[str, Any]:

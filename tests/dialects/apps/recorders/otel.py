@@ -21,6 +21,7 @@ INSTRUMENTORS = {
     "anthropic_messages": ((f"{GENAI}.anthropic", "AnthropicInstrumentor"),),
     "gemini": (("opentelemetry.instrumentation.google_genai", "GoogleGenAiSdkInstrumentor"),),
     "langchain_chat": ((f"{GENAI}.langchain", "LangChainInstrumentor"),),
+    "litellm_chat": (OPENAI,),  # it asks through OpenAI's client
 }
 
 
