@@ -64,16 +64,16 @@ def spans_of_session(
     return [(piece, span) for piece, span in _latest_versions(versions) if names(span, piece)]
 
 
-def logs_of_trace(bodies: Iterable[bytes], trace_id: bytes) -> list[Matched]:
+def logs_of_trace(bodies: Iterable[bytes], trace_id: bytes, whole: Whole = uncut) -> list[Matched]:
     """Log records of a trace, in stored order."""
     pieces = (piece for body in bodies for piece in _slices_with(body, trace_id))
-    return list(_decoded(pieces, LogRecord, uncut, lambda record, _: record.trace_id == trace_id))
+    return list(_decoded(pieces, LogRecord, whole, lambda record, _: record.trace_id == trace_id))
 
 
-def logs_of_session(bodies: Iterable[bytes], wanted: str) -> list[Matched]:
+def logs_of_session(bodies: Iterable[bytes], wanted: str, whole: Whole = uncut) -> list[Matched]:
     """Log records that name the session themselves or by their resource, in stored order."""
     pieces = (piece for body in bodies for piece in _slices_naming(body, wanted))
-    return list(_decoded(pieces, LogRecord, uncut, _names_session(wanted)))
+    return list(_decoded(pieces, LogRecord, whole, _names_session(wanted)))
 
 
 def _slices_with(body: bytes, needle: bytes) -> Iterator[thin.RecordSlice]:
@@ -149,10 +149,14 @@ def stored_logs(project: int, matches: Iterable[Matched]) -> list[StoredLog]:
     envelopes = _Envelopes()
     logs: dict[str, StoredLog] = {}
     for piece, record in matches:
-        identity = b"\0".join((str(project).encode(), piece.resource, piece.scope, piece.raw))
-        digest = xxhash.xxh3_128_hexdigest(identity)
+        digest = log_digest(project, piece.resource, piece.scope, piece.raw).hex()
         logs[digest] = StoredLog(*envelopes.of(piece), record, digest)
     return list(logs.values())
+
+
+def log_digest(project: int, resource: bytes, scope: bytes, raw: bytes) -> bytes:
+    """Tells a log record from all others of all projects: 16 bytes."""
+    return xxhash.xxh3_128_digest(b"\0".join((str(project).encode(), resource, scope, raw)))
 
 
 class _Envelopes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import accumulate, compress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
@@ -17,10 +17,14 @@ from otel_replay.genai.identity import identity, record_identity, resource_ident
 from otel_replay.model import MAX_UNIX_NANO, Signal
 from otel_replay.otlp import thin
 from otel_replay.otlp.attributes import attribute_map
+from otel_replay.otlp.requests import RECORD_TYPES
 from otel_replay.store import bodies
-from otel_replay.store.base import Write
+from otel_replay.store.base import ErrorRow, InteractionRow, LogContents, Write
+from otel_replay.store.blocks import log_digest
 from otel_replay.store.merging import Block, Run, runs
 from otel_replay.store.records import Contents, Place, Record, RecordReader, StoredBlock, build_block
+
+SPAN_ID_BYTES = 8
 
 _NOTHING: frozenset[Any] = frozenset()
 
@@ -56,8 +60,7 @@ class Gone:
 
 def _user_of(record: Record, user: bytes, contents: Contents, signal: Signal) -> str:
     """The user a record names, by itself or by its surroundings; empty without a look where ``user`` stands nowhere."""
-    around = record.envelope
-    resource, scope = b"".join(around.resource_group.resource), b"".join(around.scope_group.scope)
+    resource, scope = record.envelope.encoded
     if not any(user in part for part in (record.raw, resource, scope)):
         return ""
     raw = contents.whole(record.raw)
@@ -68,14 +71,22 @@ def _user_of(record: Record, user: bytes, contents: Contents, signal: Signal) ->
 
 
 class Removed(NamedTuple):
-    """A record that went: its ids, the session it named, and the contents it referred to."""
+    """A record that went: its ids, the session it named, and the contents it referred to.
+
+    ``item_id`` is the id of a span, the digest of a log record (:func:`otel_replay.store.blocks.log_digest`).
+    """
 
     trace_id: bytes
-    span_id: bytes
+    item_id: bytes
     session_id: str
     service: str
     name: str
     contents: tuple[int, ...]
+
+    @property
+    def place(self) -> bytes:
+        """What it is known by as an error: see :class:`ErrorRow`."""
+        return self.trace_id + self.item_id if len(self.item_id) == SPAN_ID_BYTES else self.item_id
 
 
 def without(block: StoredBlock, gone: Gone, contents: Contents) -> tuple[Block | None, list[Removed]]:
@@ -85,32 +96,36 @@ def without(block: StoredBlock, gone: Gone, contents: Contents) -> tuple[Block |
     kept, removed = [], []
     for record in RecordReader(contents).read(block):
         if gone.takes(record, contents, block.signal):
-            removed.append(_removed(record, contents, block.signal))
+            removed.append(_removed(record, contents, block.project, block.signal))
         else:
             kept.append(record)
     return (build_block(Place(*block[1:7]), kept) if kept else None), removed
 
 
-def _removed(record: Record, contents: Contents, signal: Signal) -> Removed:
-    service = record.envelope.attributes.get("service.name")
-    span = Span.FromString(contents.whole(record.raw)) if signal is Signal.TRACES else Span()
+def _removed(record: Record, contents: Contents, project: int, signal: Signal) -> Removed:
+    service, raw = record.envelope.attributes.get("service.name"), contents.whole(record.raw)
+    name = ""
+    if signal is Signal.TRACES:
+        span = Span.FromString(raw)
+        item_id, name = span.span_id, span.name
+    else:
+        item_id = log_digest(project, *record.envelope.encoded, raw)
     return Removed(
         record.trace_id,
-        span.span_id,
+        item_id,
         record.session_id,
         service if isinstance(service, str) else "",
-        span.name,
+        name,
         bodies.body_ids(record.raw),
     )
 
 
 def carriers(block: StoredBlock, contents: Contents) -> Iterator[Removed]:
-    """The spans of a block whose contents are stored apart."""
-    if block.signal is Signal.TRACES:
-        for raw in thin.records_of(thin.parse(block.body)):
-            if bodies.is_cut(raw):
-                span = Span.FromString(contents.whole(raw))
-                yield Removed(span.trace_id, span.span_id, "", "", span.name, bodies.body_ids(raw))
+    """The records of a block whose contents are stored apart, without what else there is of them."""
+    for raw in thin.records_of(thin.parse(block.body)):
+        if bodies.is_cut(raw):
+            record = RECORD_TYPES[block.signal].FromString(contents.whole(raw))
+            yield Removed(record.trace_id, b"", "", "", "", bodies.body_ids(raw))
 
 
 # Metrics
@@ -192,6 +207,7 @@ def write_without(write: Write, gone: Gone) -> tuple[Write, int]:
         operations=frozenset(),  # names stay known by what comes next
         sessions=[one for one in write.sessions if one.session_id not in gone.sessions],
         actions=[row for row in write.actions if _stays(row, gone)],
+        error_rows=[row for row in write.error_rows if _error_stays(row, gone)],
         session_traces=frozenset(
             (session, trace)
             for session, trace in write.session_traces
@@ -210,13 +226,17 @@ def _stays(row: Any, gone: Gone) -> bool:
     return row.session_id not in gone.sessions and trace not in gone.traces and not is_loose
 
 
+def _error_stays(row: ErrorRow, gone: Gone) -> bool:
+    return row.session_id not in gone.sessions and row.trace_id not in gone.traces
+
+
 def _body_without(write: Write, gone: Gone) -> Write:
     place = Place(write.project, write.signal, write.source, 0, 0, write.received_unix_nano)
     stored = StoredBlock(0, *place, (Run(write.key_id, len(write.body)),), write.body)
     block, flags = _kept(stored, gone)
     if block is None:
         nothing = replace(write, body=b"", items=0, errors=0, services=_NOTHING, trace_ids=_NOTHING)
-        return replace(nothing, session_ids=_NOTHING, interactions=())
+        return replace(nothing, session_ids=_NOTHING, interactions=(), log_contents=())
     numbers = list(accumulate(flags, initial=0))
     return replace(
         write,
@@ -229,8 +249,17 @@ def _body_without(write: Write, gone: Gone) -> Write:
         start_unix_nano=block.start_unix_nano,
         last_start_unix_nano=block.last_start_unix_nano,
         end_unix_nano=block.end_unix_nano,
-        interactions=[row._replace(record=numbers[row.record]) for row in write.interactions if flags[row.record]],
+        interactions=_renumbered(write.interactions, flags, numbers),
+        log_contents=_renumbered(write.log_contents, flags, numbers),
     )
+
+
+_Telling = TypeVar("_Telling", InteractionRow, LogContents)
+
+
+def _renumbered(rows: Sequence[_Telling], flags: Sequence[bool], numbers: Sequence[int]) -> list[_Telling]:
+    """Those of records that stay, by their new numbers."""
+    return [row._replace(record=numbers[row.record]) for row in rows if flags[row.record]]
 
 
 def _kept(block: StoredBlock, gone: Gone) -> tuple[Block | None, list[bool]]:

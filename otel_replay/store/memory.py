@@ -12,9 +12,9 @@ from dataclasses import astuple, replace
 from typing import TypeVar
 
 from otel_replay.genai.prices import Cost, Prices, pico_usd
-from otel_replay.model import AiKind, Chunk, DomEvent, Session, Signal, StoredLog, StoredSpan
+from otel_replay.model import MAX_UNIX_NANO, AiKind, Chunk, DomEvent, Session, Signal, StoredLog, StoredSpan
 from otel_replay.recording.distill import distill_stream
-from otel_replay.recording.streams import ChunkInfo
+from otel_replay.recording.streams import EARLIER, ChunkInfo
 from otel_replay.store import blocks
 from otel_replay.store.base import (
     COUNTED_SESSIONS,
@@ -35,15 +35,25 @@ from otel_replay.store.base import (
     Write,
 )
 from otel_replay.store.folding import merge_sightings, plain_attributes
+from otel_replay.store.managed import listed_tags
 from otel_replay.store.names import kept_name, kept_operations
+from otel_replay.store.page_errors import page_errors
 from otel_replay.store.pricing import NO_PRICES, with_cost
 from otel_replay.store.said import sessions_that_said
 from otel_replay.store.searching import Origin, search_writes, wants
-from otel_replay.store.statistics import Counted, day_name, exact_table, plan
+from otel_replay.store.statistics import (
+    Counted,
+    counts_other_errors,
+    day_name,
+    exact_table,
+    plan,
+    with_other_errors,
+)
 from otel_replay.store.text_query import TextQuery
 from otel_replay.store.trace_search import rank_trace
-from otel_replay.timeline.counted import CALL, TOKENS, counted
-from otel_replay.timeline.relations import AiSpan, times
+from otel_replay.timeline.counted import CALL, TOKENS
+from otel_replay.timeline.relations import AiSpan, SpanId, times
+from otel_replay.timeline.twins import counted_in
 
 _Row = TypeVar("_Row", InteractionRow, ActionRow)
 _Stream = tuple[int, str, str]
@@ -64,6 +74,7 @@ class MemoryStore:
         self._edges: set[tuple[int, str, str]] = set()
         self._chunks: dict[_Stream, dict[int, Chunk]] = {}
         self._distilled: dict[_Stream, list[DomEvent]] = {}
+        self._errors: dict[tuple[int, str], dict[bytes, int]] = defaultdict(dict)  # places, with their times
         self._due: dict[_Stream, int] = {}  # the lowest sequence number that waits for distillation
 
     def commit(self, write: Write) -> Receipt:
@@ -86,6 +97,8 @@ class MemoryStore:
         for action in write.actions:
             _keep_latest(self._actions, write.project, action)
         self._edges.update((write.project, session, trace) for session, trace in write.session_traces)
+        for error in write.error_rows:
+            self._errors[write.project, error.session_id][error.place] = error.unix_nano
 
     def _store_chunk(self, chunk: Chunk) -> ChunkReceipt:
         key = (chunk.project, chunk.session_id, chunk.stream_id)
@@ -99,7 +112,16 @@ class MemoryStore:
             return ChunkReceipt(seq, True)
         stream[seq] = replace(chunk, seq=seq)
         self._due[key] = min(seq, self._due.get(key, seq))
+        if chunk.begins_count:
+            self._move_older(key, chunk)
         return ChunkReceipt(seq, False)
+
+    def _move_older(self, key: _Stream, first: Chunk) -> None:
+        """What is older than the first chunk of a stream gets a stream of its own."""
+        stream = self._chunks[key]
+        for seq in sorted(stream):
+            if stream[seq].start_unix_nano < first.start_unix_nano:
+                self._store_chunk(replace(stream.pop(seq), stream_id=key[2] + EARLIER, seq=None, begins_count=False))
 
     def distill(self, stopping: Callable[[], bool] = lambda: False) -> None:
         with self._lock:
@@ -206,6 +228,10 @@ class MemoryStore:
         sighting = self._sightings.get((project, session_id))
         return _session(project, sighting) if sighting else None
 
+    def session_summary(self, project: int, session_id: str) -> SessionSummary | None:
+        session = self.session(project, session_id)
+        return self._summary(session) if session else None
+
     def sessions(
         self,
         project: int,
@@ -237,8 +263,14 @@ class MemoryStore:
             wanted.model not in (row.request_model, row.response_model) for row in rows
         ):
             return False
-        failed = any(row.status == "error" for row in rows)
-        return wanted.has_error is None or wanted.has_error == failed
+        failed = any(row.status == "error" for row in rows) or self._other_errors(session.project, session.session_id)
+        return wanted.has_error is None or wanted.has_error == bool(failed)
+
+    def _other_errors(self, project: int, session_id: str) -> list[int]:
+        """When something failed in a session that is no AI span."""
+        pages = (events for stream, events in self._distilled.items() if stream[:2] == (project, session_id))
+        of_pages = [error.unix_nano for events in pages for error in page_errors(events)]
+        return [*self._errors.get((project, session_id), {}).values(), *of_pages]
 
     def _summary(self, session: Session) -> SessionSummary:
         project, session_id = session.project, session.session_id
@@ -247,12 +279,13 @@ class MemoryStore:
         calls = [row for row in spans if bits[_key(row)] & CALL]
         usages = [row.usage for row in spans if bits[_key(row)] & TOKENS]
         repeats = [row for row in spans if row.kind is AiKind.INTERACTION and not bits[_key(row)] & CALL]
+        errors = sum(row.status == "error" for row in spans) - sum(row.status == "error" for row in repeats)
         models = {row.response_model or row.request_model for row in spans} - {None}
         return SessionSummary(
             session=session,
             interactions=len(calls),
             actions=sum(row.session_id == session_id for row in _owned(self._actions, project)),
-            errors=sum(row.status == "error" for row in spans) - sum(row.status == "error" for row in repeats),
+            errors=errors + len(self._other_errors(project, session_id)),
             traces=len(self.traces_of_session(project, session_id)),
             has_recording=bool(self.streams(project, session_id)),
             models=sorted(model for model in models if model),
@@ -266,14 +299,30 @@ class MemoryStore:
         wanted = wanted._replace(since_unix_nano=how.since_unix_nano, until_unix_nano=how.until_unix_nano)
         bits = self._counting(project)
         rows = [row for row in _owned(self._interactions, project) if self._meant(project, row, wanted)]
-        return exact_table([_counted(by, row, bits[_key(row)]) for row in rows], how, limit)
+        table = exact_table([_counted(by, row, bits[_key(row)]) for row in rows], how, limit)
+        if not counts_other_errors(by, wanted):
+            return table
+        errors = self._errors_in(project, wanted)
+        return with_other_errors(by, table, lambda session: errors.get(session, 0), sum(errors.values()))
 
-    def _counting(self, project: int) -> dict[_SpanKey, int]:
+    def _errors_in(self, project: int, wanted: InteractionFilter) -> dict[str, int]:
+        """By session, of those that a question about calls is about."""
+        described = SessionFilter(user=wanted.user, feature=wanted.feature, label=wanted.label)
+        since = -MAX_UNIX_NANO if wanted.since_unix_nano is None else wanted.since_unix_nano
+        until = MAX_UNIX_NANO + 1 if wanted.until_unix_nano is None else wanted.until_unix_nano
+        return {
+            session: sum(since <= time < until for time in self._other_errors(project, session))
+            for owner, session in self._sightings
+            if owner == project and wanted.session_id in (None, session)
+            if _wanted(_session(project, self._sightings[owner, session]), described)
+        }
+
+    def _counting(self, project: int) -> dict[SpanId, int]:
         """What counts of each AI span."""
         traces: dict[str, list[AiSpan]] = defaultdict(list)
         for row in _owned(self._interactions, project):
             traces[row.trace_id].append(_ai_span(row))
-        return {(trace, str(span)): bits for trace, told in traces.items() for span, bits in counted(told).items()}
+        return counted_in(traces)
 
     def costs_of_traces(self, project: int, trace_ids: Iterable[str]) -> dict[tuple[str, str], Cost]:
         wanted = set(trace_ids)
@@ -419,6 +468,8 @@ def _wanted(session: Session, wanted: SessionFilter) -> bool:
     for name, text in (("user.id", wanted.user), ("feature", wanted.feature), ("label", wanted.label)):
         if text is not None and (name not in session.attributes or str(session.attributes[name]) != text):
             return False
+    if wanted.tag is not None and wanted.tag not in listed_tags(session.attributes):
+        return False
     if wanted.state is not None and session.state != wanted.state:
         return False
     if wanted.since_unix_nano is not None and session.start_unix_nano < wanted.since_unix_nano:

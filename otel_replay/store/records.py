@@ -63,6 +63,11 @@ class Envelope(NamedTuple):
     attributes: dict[str, Any]
     session_id: str
 
+    @property
+    def encoded(self) -> tuple[bytes, bytes]:
+        """Resource and scope."""
+        return b"".join(self.resource_group.resource), b"".join(self.scope_group.scope)
+
 
 class Record(NamedTuple):
     """A span or log record with what a block's summary says of it. A log record may have no trace id."""
@@ -121,7 +126,7 @@ class RecordReader:
         return self._envelopes[key]
 
     def _span(self, key_id: int, envelope: Envelope, raw: bytes) -> Record:
-        span, session = self._cut_span(raw) if is_cut(raw) else _span(raw)
+        span, session = self._decoded(Span, raw)
         return Record(
             key_id=key_id,
             envelope=envelope,
@@ -133,32 +138,35 @@ class RecordReader:
             is_error=span.status.code == Status.STATUS_CODE_ERROR,
         )
 
-    def _cut_span(self, raw: bytes) -> tuple[Span, str]:
+    def _decoded(self, kind: Any, raw: bytes) -> tuple[Any, str]:
+        """The record, of a cut one with blanks for its contents where that can be decoded, and the session it names."""
+        if not is_cut(raw):
+            return _read(kind, raw)
         try:
-            span, session = _span(self._contents.outline(raw))
+            record, session = _read(kind, self._contents.outline(raw))
         except DecodeError:
-            return _span(self._contents.whole(raw))
+            return _read(kind, self._contents.whole(raw))
         is_blank = session and not session.strip(BLANK.decode())
-        return _span(self._contents.whole(raw)) if is_blank else (span, session)
+        return _read(kind, self._contents.whole(raw)) if is_blank else (record, session)
 
     def _log(self, key_id: int, envelope: Envelope, raw: bytes) -> Record:
-        log = LogRecord.FromString(raw)
+        log, session = self._decoded(LogRecord, raw)
         time = min(log.time_unix_nano or log.observed_time_unix_nano, MAX_UNIX_NANO)
         return Record(
             key_id=key_id,
             envelope=envelope,
             raw=raw,
             trace_id=log.trace_id if len(log.trace_id) == 16 else b"",
-            session_id=_own_session(raw, log) or envelope.session_id,
+            session_id=session or envelope.session_id,
             start_unix_nano=time,
             end_unix_nano=time,
             is_error=log.severity_number >= SeverityNumber.SEVERITY_NUMBER_ERROR,
         )
 
 
-def _span(text: bytes) -> tuple[Span, str]:
-    span = Span.FromString(text)
-    return span, _own_session(text, span)
+def _read(kind: Any, text: bytes) -> tuple[Any, str]:
+    record = kind.FromString(text)
+    return record, _own_session(text, record)
 
 
 def _own_session(text: bytes, record: Span | LogRecord) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -69,6 +69,23 @@ def _widened(bounds: tuple[int | None, int | None], unit: int) -> tuple[int | No
     )
 
 
+def counts_other_errors(by: str, wanted: InteractionFilter) -> bool:
+    """Whether errors are all those of sessions, and not only of calls: of one session, or in groups of sessions.
+
+    What only calls have cannot be asked of them.
+    """
+    of_calls = (wanted.conversation_id, wanted.service, wanted.model, wanted.provider, wanted.variant)
+    return (by == "session" or wanted.session_id is not None) and all(value is None for value in of_calls)
+
+
+def with_other_errors(by: str, table: StatisticsTable, of_session: Callable[[str], int], total: int) -> StatisticsTable:
+    """The answer with the errors of sessions that are none of calls."""
+    groups = table.groups
+    if by == "session":
+        groups = [line._replace(errors=line.errors + of_session(line.group)) if line.group else line for line in groups]
+    return table._replace(groups=groups, total=table.total._replace(errors=table.total.errors + total))
+
+
 class Counted(NamedTuple):
     """One AI span as statistics see it; ``counts`` says what of it counts, as ``timeline/counted.py`` has the bits."""
 
@@ -88,8 +105,9 @@ def exact_table(rows: Iterable[Counted], how: Plan, limit: int) -> StatisticsTab
     groups: dict[str, list[Counted]] = defaultdict(list)
     for row in everything:
         groups[row.group].append(row)
-    lines = [exact(name, members, how) for name, members in groups.items()]
-    return StatisticsTable(most(lines, limit), exact("", everything, how), how.since_unix_nano, how.until_unix_nano)
+    busiest = sorted(groups, key=lambda name: (-sum(row.counts & CALL for row in groups[name]), name))[:limit]
+    lines = [exact(name, groups[name], how) for name in busiest]
+    return StatisticsTable(lines, exact("", everything, how), how.since_unix_nano, how.until_unix_nano)
 
 
 def most(lines: Iterable[Statistics], limit: int) -> list[Statistics]:
@@ -106,7 +124,7 @@ def exact(group: str, rows: Sequence[Counted], how: Plan) -> Statistics:
     tokens = [sum(column) if column else None for column in columns] or [None] * 5
     by_source = [sum(cost for source, cost in costs if source == one) for one in COST_SOURCES]
     first_tokens = [row.time_to_first_token_ns for row in calls]
-    bounds = [(row.start_unix_nano, row.end_unix_nano) for row in rows] if how.looks_at_calls_of(group) else []
+    has_duration = bool(rows) and how.looks_at_calls_of(group)
     return statistics_of(
         group,
         len(calls),
@@ -115,7 +133,9 @@ def exact(group: str, rows: Sequence[Counted], how: Plan) -> Statistics:
         by_source if costs else None,
         exact_times([latency(row.start_unix_nano, row.end_unix_nano) for row in calls]),
         exact_times([time for time in first_tokens if time is not None]),
-        max(latency(min(bounds)[0], end) for _, end in bounds) if bounds else None,
+        latency(min(row.start_unix_nano for row in rows), max(row.end_unix_nano for row in rows))
+        if has_duration
+        else None,
     )
 
 

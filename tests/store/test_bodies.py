@@ -18,11 +18,14 @@ from otel_replay.genai.contents import content_ranges
 from otel_replay.otlp import thin
 from otel_replay.store import bodies
 from otel_replay.store.base import Write
-from otel_replay.store.sqlite import digests
-from otel_replay.store.sqlite.bodies import BLOCK_BYTES, BodyReader, BodyWriter
+from otel_replay.store.sqlite import SqliteStore, digests
+from otel_replay.store.sqlite.bodies import BLOCK_BYTES, BodyWriter
+from otel_replay.store.sqlite.body_reading import BodyReader
 from otel_replay.store.sqlite.database import connect_writing
 from tests.bench.costs import shared_bodies
-from tests.store.requests import CHAT, START, TRACE, span, traces, write
+from tests.genai.spans import any_value
+from tests.store.groups import on_the_writer
+from tests.store.requests import CHAT, START, TRACE, log, logs, span, traces, write
 
 KEY = bytes(range(32))
 
@@ -205,6 +208,23 @@ def test_damage_hides_no_span(connection: Any, structured: bool, caplog: pytest.
     assert found.attributes[0] == built.attributes[0]
     assert len(raw) == len(built.SerializeToString())
     assert "cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize("structured", [False, True])
+def test_damage_hides_no_log_record(tmp_path: Path, structured: bool) -> None:
+    """Its message is blank, all else of it is there."""
+    text = "x" * 300
+    body = any_value({"content": text} if structured else text)
+    record = log({"note": "stays"}, trace=TRACE, span_id=b"\1" * 8, event_name="gen_ai.user.message", body=body)
+    store = SqliteStore(tmp_path / "replay.db")
+    store.commit(write(logs(record, log({"note": "other"}, trace=TRACE))))
+    assert record in [one.record for one in store.logs_of_trace(1, TRACE)]
+    on_the_writer(store, "UPDATE body_blocks SET data = x'00'")
+    found = sorted((one.record for one in store.logs_of_trace(1, TRACE)), key=lambda one: one.event_name)
+    store.close()
+    assert [one.attributes[0].value.string_value for one in found] == ["other", "stays"]
+    assert "x" not in found[1].body.string_value
+    assert len(found[1].SerializeToString()) == len(record.SerializeToString())
 
 
 @pytest.mark.slow

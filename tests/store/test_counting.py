@@ -111,6 +111,52 @@ def test_a_response_told_twice_side_by_side(store: Store) -> None:
     assert (asked(store).interactions, asked(store).usage) == (2, Usage(20, 2))
 
 
+ELSEWHERE = "cd" * 16
+LOST = (told(6, tokens=20, trace=ELSEWHERE, attributes={"gen_ai.response.id": "r2"}), "litellm")
+"""A second telling of the last call of the story, in a trace of its own."""
+
+
+@pytest.mark.slow
+def test_a_call_told_in_a_trace_of_its_own_counts_once_in_whatever_order() -> None:
+    for order in permutations([*STORY[2:], LOST]):
+        with opened("sqlite") as store:
+            for one, scope in order:
+                store.commit(write(traces(one, scope=scope)))
+                asked(store)
+            assert (asked(store).interactions, asked(store).usage) == (2, Usage(30, 2)), order
+
+
+def test_a_later_version_that_says_otherwise_is_a_call_of_its_own(store: Store) -> None:
+    elsewhere = told(2, tokens=10, trace=ELSEWHERE, attributes={"gen_ai.response.id": "r1", "session.id": "s2"})
+    store.commit(write(traces(elsewhere, scope="litellm")))
+    store.commit(write(traces(told(1, PLAIN, 10, attributes={"gen_ai.response.id": "r1"}), scope="openai")))
+    assert [asked(store, session_id=one).interactions for one in ("s1", "s2")] == [1, 0]
+    later = told(1, PLAIN, 11, attributes={"gen_ai.response.id": "r1"}, end=START + 2000)
+    store.commit(write(traces(later, scope="openai")))
+    assert [asked(store, session_id=one).interactions for one in ("s1", "s2")] == [1, 1], "other numbers now"
+
+
+def test_an_erased_trace_leaves_its_twin(tmp_path: Path) -> None:
+    with opened("sqlite") as store:
+        assert isinstance(store, SqliteStore)
+        twin = told(2, tokens=10, trace=ELSEWHERE, attributes={"gen_ai.response.id": "r1", "session.id": "s2"})
+        store.commit(write(traces(told(1, tokens=10, attributes={"gen_ai.response.id": "r1"}), scope="openai")))
+        store.commit(write(traces(twin, scope="litellm")))
+        assert (asked(store).interactions, asked(store, session_id="s2").interactions) == (1, 0)
+        store.privacy.erase(1, Subject("session", "s1"))
+        assert (asked(store).usage, asked(store, session_id="s2").interactions) == (Usage(10, 1), 1)
+
+
+def test_what_very_many_traces_tell_is_no_call_of_theirs(store: Store) -> None:
+    """Nine, each by another instrumentation: as long as they are eight they are one."""
+    for number in range(1, 10):
+        spans = traces(
+            told(1, tokens=10, trace=f"{number:032x}", attributes={"gen_ai.response.id": "r"}), scope=f"{number}"
+        )
+        store.commit(write(spans))
+        assert asked(store).interactions == (1 if number <= 8 else 9)
+
+
 def test_traces_and_projects_are_apart(store: Store) -> None:
     response = {"gen_ai.response.id": "r1"}
     store.commit(write(traces(told(1, tokens=10, attributes=response))))

@@ -33,6 +33,7 @@ from otel_replay.store.base import (
 )
 from otel_replay.store.memory import MemoryStore
 from otel_replay.store.sqlite import SqliteReader, SqliteStore, compaction, ingest
+from tests.genai.spans import any_value
 from tests.store.groups import commit_as_group
 from tests.store.requests import (
     CHAT,
@@ -69,6 +70,8 @@ FILTERS = [
     SessionFilter(has_error=True),
     SessionFilter(has_error=False, model="m2"),
     SessionFilter(text="refund"),
+    SessionFilter(tag="work"),
+    SessionFilter(tag="urgent", has_error=True),
 ]
 SPAN_FILTERS = [
     SpanFilter(),
@@ -81,6 +84,11 @@ SPAN_FILTERS = [
     SpanFilter(attributes=(AttributeTest("", "gen_ai.output.messages", None),)),
     SpanFilter(attributes=(AttributeTest("event", "note", "s1"),)),
 ]
+CONSOLE_ERROR = {
+    "type": 6,
+    "timestamp": START // 10**6,
+    "data": {"plugin": "rrweb/console@1", "payload": {"level": "error", "payload": ['"failed"']}},
+}
 WORDS = ["refund", "Order late", '"late refund"', "ref*", "absent"]
 INTERACTION_FILTERS = [
     InteractionFilter(),
@@ -88,6 +96,11 @@ INTERACTION_FILTERS = [
     InteractionFilter(session_id="s1"),
     InteractionFilter(conversation_id="c1"),
     InteractionFilter(provider="openai", variant="b"),
+]
+OF_SESSIONS = [
+    InteractionFilter(session_id="s1"),
+    InteractionFilter(user="ada"),
+    InteractionFilter(label="x", since_unix_nano=START + 1, until_unix_nano=START + 4),
 ]
 
 
@@ -144,8 +157,36 @@ def span_requests(draw: st.DrawFn) -> Any:
     return traces(*spans, resource=resource, scope=scope)
 
 
+TELLING: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [
+        {},
+        {"event_name": "session.end"},
+        {"event_name": "session.update", "severity_number": 17},
+        {"severity_number": 17},
+        {"event_name": "gen_ai.user.message", "body": any_value({"content": "Where is my order?"})},
+        {"event_name": "gen_ai.choice", "body": any_value({"message": {"content": "A late refund"}, "index": 0})},
+        {"event_name": "gen_ai.client.inference.operation.details", "body": any_value("no map")},
+    ]
+)
+"""Fields of a log record."""
+SAYING: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [
+        {},
+        {"exception.type": "ValueError"},
+        {"otel_replay.session.tags": '["work", "urgent"]'},
+        {"otel_replay.session.tags": '["urgent", "urgent", 7]'},
+        {"gen_ai.input.messages": said("Where is my order?", "A refund", "Then: a refund")},
+        {"gen_ai.output.messages": [{"role": "assistant", "parts": [{"type": "text", "content": "late refund"}]}]},
+    ]
+)
 LOGS = st.builds(
-    log, NAMING, trace=st.sampled_from(["", *TRACES]), time=TIMES, event_name=st.sampled_from(["", "session.end"])
+    lambda naming, saying, fields, **told: log(naming | saying, **fields, **told),
+    NAMING,
+    SAYING,
+    TELLING,
+    trace=st.sampled_from(["", *TRACES]),
+    time=TIMES,
+    span_id=st.sampled_from([b"", *(number.to_bytes(8, "big") for number in (1, 2, 3))]),
 )
 REQUESTS = st.one_of(
     span_requests(),
@@ -157,7 +198,7 @@ REQUESTS = st.one_of(
 UPLOADS = st.builds(
     upload,
     st.none() | st.integers(0, 3),
-    st.builds(payload, st.builds(click_event, st.integers(0, 2))),
+    st.builds(payload, st.builds(click_event, st.integers(0, 2)) | st.just(CONSOLE_ERROR)),
     session=st.sampled_from(SESSIONS[:2]),
     stream=st.sampled_from(STREAMS),
     project=st.sampled_from(PROJECTS),
@@ -266,11 +307,13 @@ def _lists(reader: Reader, project: int) -> dict[str, Any]:
         answered[f"{spans}"] = _pages(partial(reader.search_traces, project, spans, limit=2))
     for calls in INTERACTION_FILTERS:
         for words in WORDS:
-            answered[f"{words} {calls}"] = _pages(partial(reader.search, project, words, calls, limit=2))
+            found = _pages(partial(reader.search, project, words, calls, limit=2))
+            answered[f"{words} {calls}"] = [page.hits for page in found]  # each has positions of its own
     for by in STATISTICS_GROUPS:
         answered[by] = _statistics(reader, project, by, InteractionFilter())
-    for calls in INTERACTION_FILTERS:
-        answered[f"of {calls}"] = _statistics(reader, project, "conversation", calls)
+    for by, filters in (("conversation", INTERACTION_FILTERS), ("session", OF_SESSIONS)):
+        for calls in filters:
+            answered[f"by {by} of {calls}"] = _statistics(reader, project, by, calls)
     return {f"{project} {question}": answer for question, answer in answered.items()}
 
 
@@ -324,6 +367,7 @@ def _of_session(reader: Reader, project: int, session: str) -> Any:
     }
     return (
         reader.session(project, session),
+        reader.session_summary(project, session),
         _parts(reader.spans_of_session(project, session)),
         sorted(one.digest for one in reader.logs_of_session(project, session)),
         reader.traces_of_session(project, session),

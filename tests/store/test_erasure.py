@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.store.base import InteractionFilter, Quarantined, SessionFilter, SpanFilter, Write
 from otel_replay.store.sqlite import SqliteStore
 from otel_replay.store.sqlite.erasure import Subject
-from tests.genai.spans import key_values
+from tests.genai.spans import any_value, key_values
 from tests.store.bytes_of import places_of
 from tests.store.requests import (
     CHAT,
@@ -127,6 +129,13 @@ def settle(store: SqliteStore) -> None:
     store.distill()
     for _ in range(100):
         store._writer.run(lambda: None).result()
+
+
+def until_followed(store: SqliteStore) -> None:
+    deadline = time.monotonic() + 20
+    while any(store.lag()[:2]):
+        assert time.monotonic() < deadline, store.lag()
+        time.sleep(0.001)
 
 
 def answers(store: SqliteStore, name: str) -> list[Any]:
@@ -261,6 +270,34 @@ def test_what_a_leaked_key_wrote_goes(store: SqliteStore, path: Path) -> None:
     assert places_of(path, needles("bobby")) == set()
     store.commit(replace(write(traces(span(8, trace=trace_id("bobby")))), key_id=7))
     assert store.trace(1, trace_id("bobby")) == b""
+
+
+def test_what_a_key_wrote_of_a_call_goes_and_the_call_stays(store: SqliteStore, path: Path) -> None:
+    """The message came on the logs signal, from another sender than its span; so did an error of the session."""
+    named, body, span_id = {"session.id": "session-dave"}, any_value("onlydaveword"), b"\1" * 8
+    message = log(named, trace=trace_id("dave"), event_name="gen_ai.user.message", body=body, span_id=span_id)
+    message.severity_number = SeverityNumber.SEVERITY_NUMBER_ERROR
+    store.commit(replace(write(logs(message)), key_id=7))
+    call = span(1, CHAT | named, trace=trace_id("dave"))
+    call.span_id = span_id
+    store.commit(write(traces(call)))
+    until_followed(store)
+    assert [hit.session_id for hit in found(store, "onlydaveword")] == ["session-dave"]
+    assert [one.errors for one in store.sessions(1, SessionFilter(has_error=True), limit=9).sessions] == [1]
+    erased = store.privacy.erase(1, Subject("key", "7"))
+    assert (erased.records, erased.sessions, erased.contents) == (1, 0, 1)
+    assert found(store, "onlydaveword") == []
+    assert places_of(path, [b"onlydaveword"]) == set()
+    assert store.statistics(1, "model", InteractionFilter(), limit=9).total.interactions == 1
+    assert store.sessions(1, SessionFilter(has_error=True), limit=9).total == 0
+
+
+def test_a_span_that_came_in_two_versions_goes(store: SqliteStore) -> None:
+    for end in (START + 10, START + 20):
+        store.commit(write(traces(span(1, said("dave", 1), trace=trace_id("dave"), end=end))))
+    settle(store)
+    assert store.privacy.erase(1, Subject("session", "session-dave")).records == 2
+    assert store.session(1, "session-dave") is None
 
 
 def test_another_project_with_the_same_ids_keeps_all(store: SqliteStore) -> None:

@@ -12,7 +12,21 @@ from sqlite_utils.utils import sqlite3
 
 from otel_replay.store.sqlite import SqliteStore
 from otel_replay.store.sqlite.database import open_reading
-from tests.store.requests import CHAT, ERROR, click_event, log, logs, metrics, payload, span, traces, upload, write
+from tests.genai.spans import any_value
+from tests.store.requests import (
+    CHAT,
+    ERROR,
+    TRACE,
+    click_event,
+    log,
+    logs,
+    metrics,
+    payload,
+    span,
+    traces,
+    upload,
+    write,
+)
 from tests.store.test_differential import answers, said
 
 GROWING = frozenset(
@@ -25,6 +39,7 @@ GROWING = frozenset(
         "chunks",
         "conversations",
         "dom_chunks",
+        "errors",
         "facets",
         "index_buckets",
         "interactions",
@@ -83,6 +98,11 @@ def work(path: Path) -> None:
             store.commit(write(traces(span(number + 30, inner, parent_span_id=(number + 1).to_bytes(8, "big")))))
             store.commit(write(traces(span(number + 9, {"user.id": "ada", "session.id": "s2"}, status=ERROR))))
             store.commit(write(logs(log({"session.id": "s1"}))))
+            message = any_value({"content": f"Order {number}"})
+            told = {"session.id": "s1", "otel_replay.session.tags": '["work"]'}
+            store.commit(write(logs(log(told, event_name="session.update", severity_number=17))))
+            asked_in_log = log(event_name="gen_ai.user.message", body=message, trace=TRACE, span_id=bytes([number] * 8))
+            store.commit(write(logs(asked_in_log)))
             store.commit(write(metrics(number)))
             store.commit(upload(number, payload(click_event(number))))
         store.distill()

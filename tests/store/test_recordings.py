@@ -260,7 +260,7 @@ def test_an_address_told_before_the_last_snapshot_is_still_known(backend: Backen
     bodies = [payload(address("a"), page_shown()), payload(page_shown()), payload(address("a"), click_event(1))]
     backend.commit(*(upload(seq, body) for seq, body in enumerate(bodies[:2])))
     backend.store.distill()
-    backend.commit(upload(3, payload(click_event(9))))
+    backend.commit(upload(3, payload(click_event(2))))
     backend.store.distill()
     backend.commit(upload(2, bodies[2]))
     backend.store.distill()

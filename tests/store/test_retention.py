@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import random
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from sqlite_utils.utils import sqlite3
 
 from otel_replay.privacy.retention import Retention
 from otel_replay.store.base import InteractionFilter, SessionFilter
 from otel_replay.store.sqlite import SqliteStore
 from otel_replay.store.sqlite.integrity import check
+from tests.store.groups import on_the_writer
+from tests.store.pruning import RETENTIONS
 from tests.store.requests import CHAT, START, click_event, log, logs, metrics, payload, span, traces, upload, write
 from tests.store.test_erasure import _page, said, settle
 
@@ -126,3 +136,61 @@ def test_it_ends_when_it_is_told_to(store: SqliteStore) -> None:
     fill(store, 3)
     store.privacy.prune(1, Retention(max_age_ns=1, max_bytes=1), lambda: True)
     assert len(left(store)) == 3
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("filled") / "replay.db"
+    with closing(SqliteStore(path, clock=lambda: START + 12 * DAY)) as store:
+        fill(store, 12)
+        store.compact_now()
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("finished_by", ["the next prune", "a start"])
+@pytest.mark.parametrize("retention", RETENTIONS)
+def test_pruning_that_was_killed_is_finished(filled: Path, tmp_path: Path, retention: str, finished_by: str) -> None:
+    """At any statement: no content is left that nothing refers to, and the second time ends like the first."""
+
+    def pruning(path: Path, statement: int) -> subprocess.CompletedProcess[str]:
+        words = (str(path), str(START + 12 * DAY), retention, str(statement))
+        command = [sys.executable, "-m", "tests.store.pruning", *words]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+    whole = Path(shutil.copy(filled, tmp_path / "whole.db"))
+    statements = int(pruning(whole, 0).stdout)
+    leftovers = 0
+    for statement in random.sample(range(1, statements + 1), KILLS):
+        path = Path(shutil.copy(filled, tmp_path / f"killed-at-{statement}.db"))
+        assert pruning(path, statement).returncode == -signal.SIGKILL
+        leftovers += bool(column(path, UNUSED))
+        with closing(SqliteStore(path, clock=lambda: START + 12 * DAY)) as store:
+            if finished_by == "a start":
+                store.privacy.finish()
+                assert column(path, UNUSED) == [], statement
+            store.privacy.prune(1, RETENTIONS[retention])
+        for query in (UNUSED, "SELECT * FROM erased_records"):
+            assert column(path, query) == [], statement
+        for query in ("SELECT id FROM bodies ORDER BY 1", "SELECT session_id FROM sessions ORDER BY 1"):
+            assert column(path, query) == column(whole, query), statement
+        assert check(path).damaged == []
+    assert leftovers or KILLS < 10
+
+
+UNUSED = "SELECT id FROM bodies WHERE refs <= 0"
+KILLS = 40 if settings.get_current_profile_name() == "soak" else 4
+ROOT = Path(__file__).parents[2]
+
+
+def column(path: Path, query: str) -> list[object]:
+    with closing(sqlite3.connect(path)) as connection:
+        return [row[0] for row in connection.execute(query)]
+
+
+def test_a_block_that_cannot_be_read_stays_and_stops_nothing(store: SqliteStore, path: Path) -> None:
+    fill(store, 3)
+    on_the_writer(store, "UPDATE blocks SET data = x'00' WHERE id = 1")
+    store.privacy.prune(1, Retention(max_age_ns=1))
+    assert left(store) == []
+    assert store._rows("SELECT id FROM blocks", ()) == [(1,)]

@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fotel_replay/_pb/v1/replay.proto\x12\x0eotel_replay.v1\"\xa0\x01\n\x12UploadChunkRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tstream_id\x18\x02 \x01(\t\x12\x10\n\x03seq\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x0b\x65vents_json\x18\x04 \x01(\x0c\x12\x1e\n\x11sent_at_unix_nano\x18\x05 \x01(\x06H\x01\x88\x01\x01\x42\x06\n\x04_seqB\x14\n\x12_sent_at_unix_nano\"5\n\x13UploadChunkResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x11\n\tduplicate\x18\x02 \x01(\x08\":\n\x14UploadChunksResponse\x12\x0e\n\x06stored\x18\x01 \x01(\x04\x12\x12\n\nduplicates\x18\x02 \x01(\x04\"_\n\x12GetTimelineRequest\x12\x12\n\x08trace_id\x18\x01 \x01(\tH\x00\x12\x14\n\nsession_id\x18\x02 \x01(\tH\x00\x12\x19\n\x0f\x63onversation_id\x18\x03 \x01(\tH\x00\x42\x04\n\x02of\",\n\x13GetTimelineResponse\x12\x15\n\rtimeline_json\x18\x01 \x01(\t\"\x85\x02\n\x13ListSessionsRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x17\n\x0fsince_unix_nano\x18\x04 \x01(\x06\x12\x17\n\x0funtil_unix_nano\x18\x05 \x01(\x06\x12\r\n\x05limit\x18\x06 \x01(\r\x12\x0e\n\x06\x63ursor\x18\x07 \x01(\t\x12\x0f\n\x07service\x18\x08 \x01(\t\x12\r\n\x05model\x18\t \x01(\t\x12\r\n\x05state\x18\n \x01(\t\x12\x16\n\thas_error\x18\x0b \x01(\x08H\x00\x88\x01\x01\x12\x0c\n\x04text\x18\x0c \x01(\t\x12\x0c\n\x04page\x18\r \x01(\rB\x0c\n\n_has_error\"-\n\x14ListSessionsResponse\x12\x15\n\rsessions_json\x18\x01 \x01(\t\"<\n\x13GetRecordingRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tstream_id\x18\x02 \x01(\t\"D\n\rRecordingPart\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\x13\n\x0b\x65vents_json\x18\x03 \x01(\x0c\x32\xcc\x03\n\rReplayService\x12V\n\x0bUploadChunk\x12\".otel_replay.v1.UploadChunkRequest\x1a#.otel_replay.v1.UploadChunkResponse\x12Z\n\x0cUploadChunks\x12\".otel_replay.v1.UploadChunkRequest\x1a$.otel_replay.v1.UploadChunksResponse(\x01\x12V\n\x0bGetTimeline\x12\".otel_replay.v1.GetTimelineRequest\x1a#.otel_replay.v1.GetTimelineResponse\x12Y\n\x0cListSessions\x12#.otel_replay.v1.ListSessionsRequest\x1a$.otel_replay.v1.ListSessionsResponse\x12T\n\x0cGetRecording\x12#.otel_replay.v1.GetRecordingRequest\x1a\x1d.otel_replay.v1.RecordingPart0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fotel_replay/_pb/v1/replay.proto\x12\x0eotel_replay.v1\"\xa0\x01\n\x12UploadChunkRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tstream_id\x18\x02 \x01(\t\x12\x10\n\x03seq\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x0b\x65vents_json\x18\x04 \x01(\x0c\x12\x1e\n\x11sent_at_unix_nano\x18\x05 \x01(\x06H\x01\x88\x01\x01\x42\x06\n\x04_seqB\x14\n\x12_sent_at_unix_nano\"5\n\x13UploadChunkResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x11\n\tduplicate\x18\x02 \x01(\x08\":\n\x14UploadChunksResponse\x12\x0e\n\x06stored\x18\x01 \x01(\x04\x12\x12\n\nduplicates\x18\x02 \x01(\x04\"_\n\x12GetTimelineRequest\x12\x12\n\x08trace_id\x18\x01 \x01(\tH\x00\x12\x14\n\nsession_id\x18\x02 \x01(\tH\x00\x12\x19\n\x0f\x63onversation_id\x18\x03 \x01(\tH\x00\x42\x04\n\x02of\",\n\x13GetTimelineResponse\x12\x15\n\rtimeline_json\x18\x01 \x01(\t\"\x92\x02\n\x13ListSessionsRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x17\n\x0fsince_unix_nano\x18\x04 \x01(\x06\x12\x17\n\x0funtil_unix_nano\x18\x05 \x01(\x06\x12\r\n\x05limit\x18\x06 \x01(\r\x12\x0e\n\x06\x63ursor\x18\x07 \x01(\t\x12\x0f\n\x07service\x18\x08 \x01(\t\x12\r\n\x05model\x18\t \x01(\t\x12\r\n\x05state\x18\n \x01(\t\x12\x16\n\thas_error\x18\x0b \x01(\x08H\x00\x88\x01\x01\x12\x0c\n\x04text\x18\x0c \x01(\t\x12\x0c\n\x04page\x18\r \x01(\r\x12\x0b\n\x03tag\x18\x0e \x01(\tB\x0c\n\n_has_error\"-\n\x14ListSessionsResponse\x12\x15\n\rsessions_json\x18\x01 \x01(\t\"<\n\x13GetRecordingRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tstream_id\x18\x02 \x01(\t\"D\n\rRecordingPart\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\x13\n\x0b\x65vents_json\x18\x03 \x01(\x0c\x32\xcc\x03\n\rReplayService\x12V\n\x0bUploadChunk\x12\".otel_replay.v1.UploadChunkRequest\x1a#.otel_replay.v1.UploadChunkResponse\x12Z\n\x0cUploadChunks\x12\".otel_replay.v1.UploadChunkRequest\x1a$.otel_replay.v1.UploadChunksResponse(\x01\x12V\n\x0bGetTimeline\x12\".otel_replay.v1.GetTimelineRequest\x1a#.otel_replay.v1.GetTimelineResponse\x12Y\n\x0cListSessions\x12#.otel_replay.v1.ListSessionsRequest\x1a$.otel_replay.v1.ListSessionsResponse\x12T\n\x0cGetRecording\x12#.otel_replay.v1.GetRecordingRequest\x1a\x1d.otel_replay.v1.RecordingPart0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,13 +32,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETTIMELINERESPONSE']._serialized_start=426
   _globals['_GETTIMELINERESPONSE']._serialized_end=470
   _globals['_LISTSESSIONSREQUEST']._serialized_start=473
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=734
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=736
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=781
-  _globals['_GETRECORDINGREQUEST']._serialized_start=783
-  _globals['_GETRECORDINGREQUEST']._serialized_end=843
-  _globals['_RECORDINGPART']._serialized_start=845
-  _globals['_RECORDINGPART']._serialized_end=913
-  _globals['_REPLAYSERVICE']._serialized_start=916
-  _globals['_REPLAYSERVICE']._serialized_end=1376
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=747
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=749
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=794
+  _globals['_GETRECORDINGREQUEST']._serialized_start=796
+  _globals['_GETRECORDINGREQUEST']._serialized_end=856
+  _globals['_RECORDINGPART']._serialized_start=858
+  _globals['_RECORDINGPART']._serialized_end=926
+  _globals['_REPLAYSERVICE']._serialized_start=929
+  _globals['_REPLAYSERVICE']._serialized_end=1389
 # @@protoc_insertion_point(module_scope)

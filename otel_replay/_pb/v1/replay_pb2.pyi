@@ -51,7 +51,7 @@ class GetTimelineResponse(_message.Message):
     def __init__(self, timeline_json: _Optional[str] = ...) -> None: ...
 
 class ListSessionsRequest(_message.Message):
-    __slots__ = ("user", "feature", "label", "since_unix_nano", "until_unix_nano", "limit", "cursor", "service", "model", "state", "has_error", "text", "page")
+    __slots__ = ("user", "feature", "label", "since_unix_nano", "until_unix_nano", "limit", "cursor", "service", "model", "state", "has_error", "text", "page", "tag")
     USER_FIELD_NUMBER: _ClassVar[int]
     FEATURE_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,7 @@ class ListSessionsRequest(_message.Message):
     HAS_ERROR_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     PAGE_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
     user: str
     feature: str
     label: str
@@ -78,7 +79,8 @@ class ListSessionsRequest(_message.Message):
     has_error: bool
     text: str
     page: int
-    def __init__(self, user: _Optional[str] = ..., feature: _Optional[str] = ..., label: _Optional[str] = ..., since_unix_nano: _Optional[int] = ..., until_unix_nano: _Optional[int] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ..., service: _Optional[str] = ..., model: _Optional[str] = ..., state: _Optional[str] = ..., has_error: bool = ..., text: _Optional[str] = ..., page: _Optional[int] = ...) -> None: ...
+    tag: str
+    def __init__(self, user: _Optional[str] = ..., feature: _Optional[str] = ..., label: _Optional[str] = ..., since_unix_nano: _Optional[int] = ..., until_unix_nano: _Optional[int] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ..., service: _Optional[str] = ..., model: _Optional[str] = ..., state: _Optional[str] = ..., has_error: bool = ..., text: _Optional[str] = ..., page: _Optional[int] = ..., tag: _Optional[str] = ...) -> None: ...
 
 class ListSessionsResponse(_message.Message):
     __slots__ = ("sessions_json",)

@@ -12,14 +12,24 @@ from otel_replay.model import MAX_UNIX_NANO, Chunk, Signal, Source
 from otel_replay.store.base import (
     ActionRow,
     AttributeValue,
+    ErrorRow,
     InteractionRow,
+    LogContents,
     Quarantined,
     SessionSighting,
     Write,
 )
 from otel_replay.store.folding import merge_attributes
 
-SESSION_ATTRIBUTES = ("user.id", "feature", "label", "variant", "session.name", "session.previous_id")
+SESSION_ATTRIBUTES = (
+    "user.id",
+    "feature",
+    "label",
+    "variant",
+    "session.name",
+    "session.previous_id",
+    "otel_replay.session.metadata",
+)
 """Attributes of an AI span, user action or session event that describe its session."""
 
 
@@ -52,6 +62,8 @@ class Findings:
     session_traces: set[tuple[str, str]] = field(default_factory=set)
     chunks: list[Chunk] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
+    log_contents: list[LogContents] = field(default_factory=list)
+    error_rows: list[ErrorRow] = field(default_factory=list)
 
     def see(self, session: str, start: int, end: int) -> None:
         """A session was mentioned. Runs for every span that names one, so it makes no objects."""
@@ -90,6 +102,8 @@ class Findings:
             session_traces=frozenset(self.session_traces),
             chunks=self.chunks,
             quarantined=self.quarantined,
+            log_contents=self.log_contents,
+            error_rows=self.error_rows,
         )
 
     def _sightings(self) -> list[SessionSighting]:

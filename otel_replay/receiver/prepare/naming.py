@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import xxhash
 
 from otel_replay.genai.identity import Identity
@@ -122,6 +123,14 @@ class Naming:
     def session_of(self, record: int) -> str:
         self._spread()
         return self._sessions.get(record, "")
+
+    def session_of_one(self, record: int) -> str:
+        """The same for one record of few: others stay as they are, many at once."""
+        if record in self._sessions or not self._alike:
+            return self._sessions.get(record, "")
+        place = int(np.searchsorted(self._alike.records, record))
+        is_there = place < len(self._alike.records) and self._alike.records[place] == record
+        return self._alike.names[place].decode() if is_there else ""
 
     def _spread(self) -> None:
         """Looks at every record by itself from now on."""

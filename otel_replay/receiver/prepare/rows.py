@@ -75,7 +75,7 @@ def _interaction_row(
         version=version,
         start_unix_nano=capped(span.start_time_unix_nano),
         kind=interaction.kind,
-        status=_STATUS.get(span.status.code, "unset"),
+        status="error" if interaction.failed else _STATUS.get(span.status.code, "unset"),
         service=around.service,
         session_id=named.session_id,
         conversation_id=interaction.conversation_id or "",

@@ -14,10 +14,11 @@ from otel_replay.otlp.requests import AcceptedRequest
 from otel_replay.otlp.spans import SpanTable
 from otel_replay.otlp.thin import ScopeSlice
 from otel_replay.receiver.markers import MarkerScan
-from otel_replay.receiver.prepare.findings import Findings
+from otel_replay.receiver.prepare.findings import Findings, capped
 from otel_replay.receiver.prepare.naming import Naming, UsualNames
 from otel_replay.receiver.prepare.rows import tell_span
 from otel_replay.receiver.prepare.surroundings import Surroundings, surroundings
+from otel_replay.store.base import ErrorRow
 
 _ERRORS = (b"\x18\x02", b"\x18\x82", b"\x98\x00", b"\x98\x80")
 """A span whose status is an error holds one of them: the beginning of ``Status.code`` (field 3) = 2, its tag and value
@@ -38,18 +39,31 @@ def read_traces(accepted: AcceptedRequest, found: Findings) -> None:
     naming = Naming()
     unread = naming.read(spans.text, spans.bounds, session, user, _USUAL_NAMES)
     marked = set(telling.records)
+    failing: list[tuple[int, Span]] = []
     for record, raw, around in _slices(spans, scopes, unread.union(telling.records, failed.records)):
-        span = Span.FromString(raw)
-        found.errors += span.status.code == Status.STATUS_CODE_ERROR
+        span, rows = Span.FromString(raw), len(found.interactions)
         told = tell_span(span, raw, record, around, found) if record in marked else None
+        if span.status.code == Status.STATUS_CODE_ERROR:
+            found.errors += 1
+            if len(found.interactions) == rows:  # an AI span's row says so itself
+                failing.append((record, span))
         if told is not None:
             naming.assign(record, told)
         elif record in unread:
             naming.assign(record, record_identity(span).or_else(around.identity))
     for scope in scopes:
         naming.assign_rest(range(scope.first, scope.last), scope.around.identity)
+    found.error_rows += _error_rows(failing, naming)
     naming.note_alike(spans.starts, spans.ends, found)
     naming.note(spans.starts, spans.ends, found)
+
+
+def _error_rows(failing: Iterable[tuple[int, Span]], naming: Naming) -> Iterator[ErrorRow]:
+    """Those of failed spans that name a session."""
+    for record, span in failing:
+        if session := naming.session_of_one(record):
+            place = span.trace_id + span.span_id
+            yield ErrorRow(session, place, span.trace_id, capped(span.start_time_unix_nano))
 
 
 def _slices(

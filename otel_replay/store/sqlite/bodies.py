@@ -1,24 +1,20 @@
-"""What was said, each text stored once: taken out of the spans that carry it, given back to those that are read."""
+"""What was said, each text stored once: taken out of the spans and log records that carry it."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
 import zstandard
-from google.protobuf.message import DecodeError
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_replay.model import Signal
 from otel_replay.otlp import thin
 from otel_replay.store import bodies
-from otel_replay.store.base import InteractionRow, Write
+from otel_replay.store.base import InteractionRow, LogContents, Write
+from otel_replay.store.sqlite.body_reading import BodyReader
 from otel_replay.store.sqlite.digests import DigestIndex, Known
-
-logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 400_000
 """Contents are compressed together in blocks of about this size: 2 % smaller than half of it, and read in 0.5 ms."""
@@ -31,8 +27,6 @@ RECENT_BYTES = 16 * 1024 * 1024
 
 _DIGEST_BYTES = 16
 
-_CACHED_BLOCKS = 32
-
 _INSERT = (
     "INSERT INTO bodies (id, project, block, start, length, refs, start_unix_nano, trace_id, span_id, version)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -44,12 +38,19 @@ _MOVE = (
 
 
 class Origin(NamedTuple):
-    """The AI span that carries a content; of several the least. ``version``: :func:`version_number`."""
+    """Who carries a content; of several the least: an AI span, with its :func:`version_number`, or a log record that
+    tells of one, with :data:`IN_A_LOG`."""
 
     start_unix_nano: int
     trace_id: bytes
     span_id: bytes
     version: int
+
+
+IN_A_LOG = 1
+"""In place of a version: log records have none. (A digest that begins like this is one of 2^64.)"""
+
+Telling = InteractionRow | LogContents
 
 
 def version_number(digest: bytes) -> int:
@@ -66,8 +67,8 @@ class _Content:
         self.piece, self.origin, self.refs = piece, origin, 1
 
 
-class _Span(NamedTuple):
-    """A span to be cut."""
+class _Carrier(NamedTuple):
+    """A record to be cut."""
 
     place: bodies.Place
     raw: bytes
@@ -90,19 +91,19 @@ class BodyWriter:
         self._recent_bytes = 0
 
     def detach(self, project: int, writes: Sequence[Write]) -> list[bytes]:
-        """The bodies of the writes, spans cut where rows name contents; the contents are stored."""
+        """The bodies of the writes, records cut where rows name contents; the contents are stored."""
         requests = [_parsed(write) for write in writes]
         contents: dict[bytes, _Content] = {}
-        spans = [
+        carriers = [
             self._sighted(project, place, row, contents)
             for write, request in zip(writes, requests, strict=True)
             if request is not None
             for row, place in _carriers(request, write)
         ]
-        if spans:
+        if carriers:
             ids = self._stored(project, contents)
-            for span in spans:
-                span.place.put(bodies.cut(span.raw, span.ranges, [ids[digest] for digest in span.digests]))
+            for one in carriers:
+                one.place.put(bodies.cut(one.raw, one.ranges, [ids[digest] for digest in one.digests]))
         return [
             write.body if request is None else request.SerializeToString()
             for write, request in zip(writes, requests, strict=True)
@@ -138,14 +139,11 @@ class BodyWriter:
             self._recent_bytes -= len(piece)
         return piece
 
-    def _sighted(
-        self, project: int, place: bodies.Place, row: InteractionRow, contents: dict[bytes, _Content]
-    ) -> _Span:
+    def _sighted(self, project: int, place: bodies.Place, row: Telling, contents: dict[bytes, _Content]) -> _Carrier:
         raw = place.raw
         # Where the processor knows SHA-256 it takes half the time of blake2b, of which Python has no vector code.
         secret, sha256 = self._key + project.to_bytes(8, "little"), hashlib.sha256
-        trace_id, span_id = bytes.fromhex(row.trace_id), bytes.fromhex(row.span_id)
-        origin = Origin(row.start_unix_nano, trace_id, span_id, version_number(row.version.digest))
+        origin = _origin(row)
         digests = []
         for start, end in row.contents:
             piece = raw[start:end]
@@ -157,7 +155,7 @@ class BodyWriter:
             else:
                 known.refs += 1
                 known.origin = min(known.origin, origin)
-        return _Span(place, raw, row.contents, digests)
+        return _Carrier(place, raw, row.contents, digests)
 
     def _stored(self, project: int, contents: Mapping[bytes, _Content]) -> dict[bytes, int]:
         """The ids of the contents; new ones are stored, known ones gain references and perhaps an earlier origin."""
@@ -230,85 +228,20 @@ def _batches(contents: Iterable[tuple[int, _Content]]) -> Iterator[list[tuple[in
 
 def _parsed(write: Write) -> Any:
     """The request of a write with contents to take out; None for any other."""
-    if write.signal is not Signal.TRACES or not write.body or not any(row.contents for row in write.interactions):
-        return None
-    return thin.parse(write.body)
+    return thin.parse(write.body) if write.body and any(row.contents for row in _telling(write)) else None
 
 
-def _carriers(request: Any, write: Write) -> Iterable[tuple[InteractionRow, bodies.Place]]:
-    rows = [row for row in write.interactions if row.contents]
+def _telling(write: Write) -> Sequence[Telling]:
+    return write.log_contents if write.signal is Signal.LOGS else write.interactions
+
+
+def _carriers(request: Any, write: Write) -> Iterable[tuple[Telling, bodies.Place]]:
+    rows = [row for row in _telling(write) if row.contents]
     return zip(rows, bodies.places(request, [row.record for row in rows]), strict=True)
 
 
-class BodyReader:
-    """Gives contents back, for the length of one query: it keeps what it has read. Call inside a read transaction."""
-
-    def __init__(self, connection: Any, project: int) -> None:
-        self._connection = connection
-        self._project = project
-        self._decompressor = zstandard.ZstdDecompressor()
-        self._blocks: dict[int, bytes] = {}
-
-    def whole(self, record: bytes) -> bytes:
-        """The record as it was received.
-
-        Contents that cannot be read are blanks of their length, which is logged: damage must not hide the span. Where
-        that leaves no span, it is empty.
-        """
-        if not bodies.is_cut(record):
-            return record
-        contents = self.contents(bodies.body_ids(record))
-        try:
-            return bodies.whole(record, contents)
-        except bodies.MissingBody:
-            return self._damaged(record, contents)
-
-    def contents(self, ids: Iterable[int]) -> dict[int, bytes]:
-        """Contents by id; those that cannot be read are left out."""
-        found = {}
-        for body, block, start, length in self._places(ids):
-            data = self._block(block)
-            if len(data) >= start + length:
-                found[body] = data[start : start + length]
-        return found
-
-    def _places(self, ids: Iterable[int]) -> list[tuple[int, int, int, int]]:
-        wanted = sorted(set(ids))
-        rows: list[tuple[int, int, int, int]] = []
-        for at in range(0, len(wanted), 500):
-            part = wanted[at : at + 500]
-            query = (
-                "SELECT id, block, start, length FROM bodies"
-                f" WHERE project = ? AND id IN ({', '.join('?' * len(part))})"
-            )
-            rows += self._connection.execute(query, (self._project, *part))
-        return rows
-
-    def _block(self, number: int) -> bytes:
-        data = self._blocks.pop(number, None)
-        if data is None:
-            data = self._read(number)
-        self._blocks[number] = data  # last again
-        if len(self._blocks) > _CACHED_BLOCKS:
-            del self._blocks[next(iter(self._blocks))]
-        return data
-
-    def _read(self, number: int) -> bytes:
-        row = self._connection.execute("SELECT data FROM body_blocks WHERE id = ?", (number,)).fetchone()
-        try:
-            return self._decompressor.decompress(row[0]) if row else b""
-        except (zstandard.ZstdError, MemoryError) as error:  # a damaged header may claim any size
-            logger.error("contents %d cannot be read and are left out: %s", number, error)
-            return b""
-
-    def _damaged(self, record: bytes, contents: Mapping[int, bytes]) -> bytes:
-        lengths = {body: length for body, _, _, length in self._places(bodies.body_ids(record))}
-        for blank in (bodies.blank_text, bodies.blank_value):
-            blanks = {body: blank(lengths.get(body, 0)) for body in bodies.body_ids(record)}
-            raw = bodies.whole(record, {**blanks, **contents})
-            try:
-                Span.FromString(raw)
-            except DecodeError:
-                continue
-            return raw
-        return b""
+def _origin(row: Telling) -> Origin:
+    trace_id, span_id = bytes.fromhex(row.trace_id), bytes.fromhex(row.span_id)
+    if isinstance(row, LogContents):
+        return Origin(row.unix_nano, trace_id, span_id, IN_A_LOG)
+    return Origin(row.start_unix_nano, trace_id, span_id, version_number(row.version.digest))

@@ -12,7 +12,7 @@ import xxhash
 import zstandard
 
 from otel_replay.model import Chunk, DomEvent
-from otel_replay.recording.streams import ChunkInfo
+from otel_replay.recording.streams import EARLIER, ChunkInfo
 from otel_replay.store.base import ChunkReceipt
 from otel_replay.store.distillation import Due, StreamKey
 
@@ -59,14 +59,35 @@ def store_chunk(connection: Any, compressor: zstandard.ZstdCompressor, chunk: Ch
     insert = f"INSERT OR IGNORE INTO chunks ({_STORED}) VALUES ({', '.join('?' * len(row))})"
     if not connection.execute(insert, row).rowcount:
         return ChunkReceipt(seq, True)
+    _note_stream(connection, stream, seq, chunk.received_unix_nano)
+    if chunk.begins_count:
+        _move_older(connection, stream, chunk)
+    return ChunkReceipt(seq, False)
+
+
+def _note_stream(connection: Any, stream: StreamKey, seq: int, received_unix_nano: int) -> None:
+    """A stream has got a chunk, which is to be distilled."""
     connection.execute(
         "INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
         " next_seq = max(next_seq, excluded.next_seq),"
         " turn = iif(distill_from IS NULL, excluded.turn, turn),"
         " distill_from = min(coalesce(distill_from, excluded.distill_from), excluded.distill_from)",
-        (*stream, seq + 1, seq, chunk.received_unix_nano),
+        (*stream, seq + 1, seq, received_unix_nano),
     )
-    return ChunkReceipt(seq, False)
+
+
+def _move_older(connection: Any, stream: StreamKey, first: Chunk) -> None:
+    """Gives the chunks that are older than the first of their stream a stream of their own, numbered from 0."""
+    query = f"SELECT id, seq FROM chunks WHERE {_STREAM} AND seq <> ? AND start_unix_nano < ? ORDER BY seq"
+    older = connection.execute(query, (*stream, first.seq, first.start_unix_nano)).fetchall()
+    earlier = (*stream[:2], stream[2] + EARLIER)
+    for number, seq in older:
+        free = connection.execute(
+            f"SELECT coalesce(max(next_seq), 0) FROM streams WHERE {_STREAM}", earlier
+        ).fetchone()[0]
+        connection.execute("UPDATE chunks SET stream_id = ?, seq = ? WHERE id = ?", (earlier[2], free, number))
+        connection.execute(f"DELETE FROM dom_chunks WHERE {_STREAM} AND seq = ?", (*stream, seq))
+        _note_stream(connection, earlier, free, first.received_unix_nano)
 
 
 def read_chunks(connection: Any, stream: StreamKey, from_seq: int = 0, to_seq: int | None = None) -> Iterator[Chunk]:

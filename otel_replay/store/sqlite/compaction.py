@@ -19,7 +19,7 @@ from otel_replay.store.compacting import DAY_NS, FEW_BLOCKS, LAST_LEVEL, STEP_BL
 from otel_replay.store.merging import Block, Run
 from otel_replay.store.records import BLANK, Contents, StoredBlock
 from otel_replay.store.sqlite.block_rows import BlockRows, compressor
-from otel_replay.store.sqlite.bodies import BodyReader
+from otel_replay.store.sqlite.body_reading import BodyReader
 from otel_replay.store.sqlite.database import ReadConnections
 from otel_replay.store.sqlite.index import KeyedHash
 from otel_replay.store.sqlite.segments import RunTask
@@ -60,7 +60,7 @@ class Rewriter:
     def rewrite(
         self, block_ids: Iterable[int], transform: Transform, beside: Callable[[], None] = lambda: None
     ) -> bool:
-        """Reads the blocks (of one project), and stores what ``transform`` makes of them in their place.
+        """Reads the blocks (of one project and signal), and stores what ``transform`` makes of them in their place.
 
         ``beside`` is run in the transaction that does so. Damaged blocks stay as they are, out of compaction's way.
         False: nothing was done, because no block is left, or another rewriting took one of them in between.
@@ -68,7 +68,7 @@ class Rewriter:
         damaged: list[int] = []
         with self._reading.snapshot() as connection:
             blocks = [block for block_id in block_ids if (block := self._read(connection, block_id, damaged))]
-            made = transform(blocks, _StoredContents(connection, blocks[0].project)) if blocks else ()
+            made = transform(blocks, _StoredContents(connection, blocks[0].project, blocks[0].signal)) if blocks else ()
         if damaged:
             self._run(partial(self._rows.leave, damaged))
         if made is None:
@@ -104,13 +104,13 @@ class Rewriter:
 
 
 class _StoredContents:
-    """Contents of one project's records, inside a read transaction."""
+    """Contents of one project's records of a signal, inside a read transaction."""
 
-    def __init__(self, connection: Any, project: int) -> None:
+    def __init__(self, connection: Any, project: int, signal: Signal = Signal.TRACES) -> None:
         self._connection = connection
         self._project = project
         self._lengths: dict[int, int] = {}
-        self.whole = BodyReader(connection, project).whole
+        self.whole = BodyReader(connection, project, signal).whole
 
     def outline(self, record: bytes) -> bytes:
         if not bodies.is_cut(record):

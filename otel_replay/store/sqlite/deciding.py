@@ -1,18 +1,20 @@
 """Which AI spans count, decided trace by trace after they are stored: by the rules of ``timeline/counted.py``.
 
 A row is stored with what counts of a span that is alone in its trace, which most are. Whoever comes into a trace where
-others are, or leaves it, has the whole trace decided again. Part of the follower of roll-ups, in its transaction.
+others are, or leaves it, has the whole trace decided again, with the few others that tell of one call with it
+(``timeline/twins.py``). Part of the follower of roll-ups, in its transaction.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from otel_replay.store.sqlite.rows import KINDS, SOURCES
 from otel_replay.timeline.counted import MOST_SPANS, counted
-from otel_replay.timeline.relations import AiSpan, times
+from otel_replay.timeline.relations import MOMENT_NS, NEAR, AiSpan, SpanId, are_twins, times
+from otel_replay.timeline.twins import MOST_TRACES, counted_in
 
 SIBLINGS_A_STEP = 10_000
 """About so many rows that were counted before are looked at again in one step: 0.1 s."""
@@ -57,6 +59,10 @@ class Row(NamedTuple):
     counts: int
 
     @property
+    def trace(self) -> tuple[int, bytes]:
+        return self.project, self.trace_id
+
+    @property
     def usage(self) -> tuple[int | None, ...]:
         return self[22:27]
 
@@ -70,6 +76,21 @@ _TOLD_BEFORE = (
     " interactions AS other WHERE other.project = came.project AND other.trace_id = came.trace_id AND other.id <= ?1)"
 )
 _OF_TRACE = f"SELECT {ROW} FROM interactions WHERE project = ? AND trace_id = ? AND id <= ? LIMIT {MOST_SPANS + 1}"
+
+# By the index `interactions_response`, whose second column this expression is.
+_SECOND = f"start_unix_nano / {MOMENT_NS}"
+_MAY_HAVE_TWINS = (
+    "SELECT DISTINCT one.project, one.trace_id FROM interactions AS one WHERE one.response_id IS NOT NULL AND EXISTS"
+    " (SELECT 1 FROM interactions AS other WHERE other.project = one.project AND other.response_id = one.response_id"
+    f" AND other.{_SECOND} IN (one.{_SECOND} - 1, one.{_SECOND}, one.{_SECOND} + 1)"
+    " AND other.trace_id <> one.trace_id AND other.id <= ?1)"
+)
+_NEW_WITH_TWINS = f"{_MAY_HAVE_TWINS} AND one.id > ?2 AND one.id <= ?1"
+_TRACE_WITH_TWINS = f"{_MAY_HAVE_TWINS} AND one.project = ?2 AND one.trace_id = ?3 AND one.id <= ?1"
+_OF_RESPONSE = (
+    f"SELECT {ROW} FROM interactions WHERE project = ? AND {_SECOND} = ? AND response_id = ? AND kind = 0"
+    f" AND start_unix_nano > 0 AND end_unix_nano > start_unix_nano AND id <= ? LIMIT {NEAR + 1}"
+)
 
 
 Change = tuple[Row, int, bool]
@@ -85,7 +106,10 @@ class Decisions:
     def __init__(self, connection: Any, upto: int) -> None:
         self._connection = connection
         self._upto = upto
+        self._last = upto
         self._before: dict[_Trace, list[Row]] = {}
+        self._came: dict[_Trace, list[Row]] = {}
+        self._of_responses: dict[tuple[int, int, int | None], list[Row]] = {}
         self._left = SIBLINGS_A_STEP
 
     def take(self, rows: Sequence[Row]) -> Sequence[Row]:
@@ -94,10 +118,10 @@ class Decisions:
             return rows
         late = {number for (number,) in self._connection.execute(_TOLD_BEFORE, (self._upto, rows[-1].id))}
         for place, row in enumerate(rows):
-            if row.id in late and (row.project, row.trace_id) not in self._before:
+            if row.id in late and row.trace not in self._before:
                 if self._left <= 0:
                     return rows[:place]
-                self._read((row.project, row.trace_id))
+                self._read(row.trace)
         return rows
 
     def _read(self, trace: _Trace) -> None:
@@ -107,29 +131,98 @@ class Decisions:
 
     def changes(self, new: Sequence[Row], gone: Sequence[Row]) -> list[Change]:
         """What is counted and what no longer is, with rows that came and rows that went; the rows are told, too."""
-        found: list[Change] = [(row, row.counts, True) for row in gone if row.id <= self._upto]
-        for trace in {(row.project, row.trace_id) for row, _, _ in found} - self._before.keys():
+        left = [row for row in gone if row.id <= self._upto]
+        self._came = _by_trace(new)
+        self._last = new[-1].id if new else self._upto
+        for trace in {row.trace for row in left} - self._before.keys():
             self._read(trace)
-        came: dict[_Trace, list[Row]] = defaultdict(list)
-        for row in new:
-            came[row.project, row.trace_id].append(row)
-        for trace in self._before.keys() - came.keys():
-            found += self._decided(self._before[trace], [])
-        for trace, rows in came.items():
-            before = self._before.get(trace)
-            found += self._decided(before, rows) if before or len(rows) > 1 else [(rows[0], rows[0].counts, False)]
+        touched = self._before.keys() | self._came.keys()
+        found: list[Change] = [(row, row.counts, True) for row in left]
+        grouped: set[_Trace] = set()
+        for trace in self._with_twins(left):
+            if trace not in grouped:
+                group = self._group(trace)
+                bits = counted_in({one: self._spans(one) for one in group})
+                for one in set(group) - grouped:
+                    found += self._decided(one, {row.span_id: bits[one, row.span_id] for row in self._rows(one)})
+                grouped.update(group)
+        for trace in touched - grouped:
+            found += self._decided_alone(trace)
         told = [(bits, row.id) for row, bits, _ in found if bits != row.counts]
         self._connection.executemany("UPDATE interactions SET counts = ? WHERE id = ?", told)
         return found
 
-    def _decided(self, before: Sequence[Row] | None, came: Sequence[Row]) -> list[Change]:
-        before = before or ()
-        if len(before) > MOST_SPANS:
+    def _rows(self, trace: _Trace) -> list[Row]:
+        return [*self._before.get(trace, ()), *self._came.get(trace, ())]
+
+    def _spans(self, trace: _Trace) -> list[AiSpan]:
+        return [_ai_span(row) for row in self._rows(trace)]
+
+    def _decided_alone(self, trace: _Trace) -> list[Change]:
+        before, came = self._before.get(trace, ()), self._came.get(trace, ())
+        if len(before) > MOST_SPANS or (not before and len(came) == 1):
             return [(row, row.counts, False) for row in came]
-        bits = counted(_ai_span(row) for row in (*before, *came))
-        changed = [row for row in before if bits[row.span_id] != row.counts]
+        return self._decided(trace, counted(self._spans(trace)))
+
+    def _decided(self, trace: _Trace, bits: Mapping[SpanId, int]) -> list[Change]:
+        changed = [row for row in self._before.get(trace, ()) if bits[row.span_id] != row.counts]
         found = [(row, row.counts, True) for row in changed]
-        return found + [(row, bits[row.span_id], False) for row in (*changed, *came)]
+        return found + [(row, bits[row.span_id], False) for row in (*changed, *self._came.get(trace, ()))]
+
+    # Traces that tell of one call
+
+    def _with_twins(self, left: Iterable[Row]) -> list[_Trace]:
+        """Of what has changed the traces that may have twins, and those that were twins of a row that is gone."""
+        execute, found = self._connection.execute, []
+        if self._last > self._upto:
+            found += execute(_NEW_WITH_TWINS, (self._last, self._upto)).fetchall()
+        for project, trace in [*self._before]:
+            found += execute(_TRACE_WITH_TWINS, (self._last, project, trace)).fetchall()
+        return [*dict.fromkeys([*found, *(twin for row in left for twin in self._twins_of(row))])]
+
+    def _group(self, trace: _Trace) -> list[_Trace]:
+        """A trace and those that are decided with it; one more than are, where there are too many."""
+        group = {trace: None}
+        waiting = [trace]
+        for one in waiting:
+            for twin in (twin for row in self._known(one) for twin in self._twins_of(row)):
+                if twin not in group and len(group) <= MOST_TRACES:
+                    group[twin] = None
+                    waiting.append(twin)
+        return waiting
+
+    def _known(self, trace: _Trace) -> list[Row]:
+        """The rows of a trace, unless they are too many to have twins."""
+        if trace not in self._before and trace not in self._came:
+            self._read(trace)
+        rows = self._rows(trace)
+        return rows if len(rows) <= MOST_SPANS else []
+
+    def _twins_of(self, row: Row) -> Iterator[_Trace]:
+        """The other traces that tell of its call."""
+        span, second = _ai_span(row), row.start_unix_nano // MOMENT_NS
+        if not span.may_have_twins or self._of_response(row, second) is None:
+            return
+        for near in (second - 1, second, second + 1):
+            for other in self._of_response(row, near) or ():
+                if other.trace != row.trace and are_twins(span, _ai_span(other)) and self._known(other.trace):
+                    yield other.trace
+
+    def _of_response(self, row: Row, second: int) -> list[Row] | None:
+        """The calls of its response id that start in a second; None where very many do."""
+        key = (row.project, second, row.response_id)
+        if key not in self._of_responses:
+            found = self._connection.execute(_OF_RESPONSE, (*key, self._last))
+            self._of_responses[key] = [Row._make(one) for one in found]
+        rows = self._of_responses[key]
+        return rows if len(rows) <= NEAR else None
+
+
+def _by_trace(rows: Iterable[Row]) -> dict[_Trace, list[Row]]:
+    found: dict[_Trace, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row.trace].append(row)
+    return found
 
 
 def _ai_span(row: Row) -> AiSpan:

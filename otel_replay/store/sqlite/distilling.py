@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from otel_replay.store.distillation import Distillation, Due, StreamKey
+from otel_replay.store.page_errors import PageError, page_errors
 from otel_replay.store.sqlite import chunks as chunk_rows
 from otel_replay.store.sqlite.database import ReadConnections
+from otel_replay.store.sqlite.errors import replace_page_errors
 from otel_replay.store.sqlite.pauses import Pauses
 from otel_replay.store.sqlite.writer import GroupWriter
 
@@ -24,6 +26,7 @@ class _Step(NamedTuple):
     due: Due
     chunks: int
     rows: list[chunk_rows.DomRow]
+    errors: list[PageError]
 
 
 class ChunkDistiller:
@@ -61,11 +64,12 @@ class ChunkDistiller:
                 lambda seq: chunk_rows.address_before(connection, stream, seq),
                 lambda first, last: chunk_rows.read_chunks(connection, stream, first, last),
             )
-            rows = chunk_rows.dom_rows(stream, events)
-            return _Step(stream, from_seq, due, chunk_rows.count_chunks(connection, stream, due), rows)
+            rows, errors = chunk_rows.dom_rows(stream, events), page_errors(events)
+            return _Step(stream, from_seq, due, chunk_rows.count_chunks(connection, stream, due), rows, errors)
 
     def _keep(self, step: _Step) -> None:
         """Runs in the writer's transaction. Where an earlier chunk came meanwhile, the cursor stays, and all is due."""
         chunk_rows.replace_dom_events(self._connection, step.stream, step.due, step.rows)
+        replace_page_errors(self._connection, step.stream, step.due, step.errors)
         is_whole = chunk_rows.count_chunks(self._connection, step.stream, step.due) == step.chunks
         chunk_rows.end_turn(self._connection, step.stream, step.from_seq, step.due.last if is_whole else None)

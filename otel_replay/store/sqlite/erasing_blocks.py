@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import zstandard
@@ -43,16 +44,17 @@ class BlockEraser:
                     yield from self._from_block(project, number, gone, is_listed, note)
             seen |= unseen
 
-    def remove_whole(self, number: int) -> list[Removed] | None:
-        """Deletes one block; gives what carried contents, None where it stays: it cannot be read."""
+    def remove_whole(self, number: int, note: Note) -> bool:
+        """Deletes one block, and notes what carried contents; False where it stays: it cannot be read."""
         removed: list[Removed] = []
+        read: list[int] = []
 
         def transform(blocks: Sequence[StoredBlock], contents: Contents) -> Sequence[Block]:
+            read.append(blocks[0].id)
             removed.extend(carriers(blocks[0], contents))
             return []
 
-        is_done = self._rewriter.rewrite([number], transform, lambda: self._release(removed))
-        return removed if is_done else None
+        return self._rewriter.rewrite([number], transform, partial(self._release, removed, note)) and bool(read)
 
     def names_nowhere(self, project: int, names: set[tuple[str, str]]) -> set[tuple[str, str]]:
         """Of names of operations, (service, name), those that stand in no block."""
@@ -89,14 +91,12 @@ class BlockEraser:
             removed.extend(went)
             return None if not went else [left] if left else []
 
-        def beside() -> None:
-            self._release(removed)
-            note(removed)
+        return removed if self._rewriter.rewrite([number], transform, partial(self._release, removed, note)) else []
 
-        return removed if self._rewriter.rewrite([number], transform, beside) else []
-
-    def _release(self, removed: Sequence[Removed]) -> None:
+    def _release(self, removed: Sequence[Removed], note: Note) -> None:
         self._bodies.release(Counter(body for one in removed for body in one.contents))
+        if removed:
+            note(removed)
 
 
 def body_of(connection: Any, number: int) -> bytes:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from otel_replay.errors import InvalidRequest
-from otel_replay.store.erasing import Gone, Removed
+from otel_replay.store.erasing import SPAN_ID_BYTES, Gone, Removed
 from otel_replay.store.sqlite.bodies import BodyWriter
 from otel_replay.store.sqlite.compaction import Rewriter
 from otel_replay.store.sqlite.erasing_blocks import BlockEraser
@@ -46,6 +46,11 @@ class Erased:
     contents: int = 0
     scrubbed: bool = True
     """False when a reader kept the write-ahead log, so that some of it is still there until that ends."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing was there."""
+        return not (self.records or self.chunks or self.sessions or self.contents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +118,42 @@ class Eraser:
         touched = self._rows(project, gone, removed, erased)
         erased.records = len(removed)
         erased.contents = self._contents.remove(project, removed)
-        self._empty_sessions(project, touched | {one.session_id for one in removed} - gone.sessions - {""})
+        left = touched | {one.session_id for one in removed} - gone.sessions - {""}
+        erased.sessions += self._empty_sessions(project, left)
         self._names(project, gone, removed)
         self._quarantine(project, gone)
         return erased
 
+    # What retention takes out
+
     def forget_sessions(self, project: int, sessions: set[str]) -> Erased:
-        """Deletes whole sessions, without a note of them."""
+        """Deletes whole sessions; they may come again."""
         traces = {trace for session in sessions for trace in self._traces_of(project, session)}
         gone = Gone(sessions=sessions, loose_traces=traces)
-        return self._follow(project, gone, list(self._blocks.remove(project, gone, lambda _removed: None)))
+        for _ in self._blocks.remove(project, gone, partial(self._notes.note, -project)):
+            pass
+        return self._follow_retention(project, gone)
 
     def remove_blocks(self, project: int, numbers: Sequence[int]) -> bool:
         """Deletes whole blocks, and contents that nothing else refers to; False when none could be."""
-        done = [one for number in numbers if (one := self._blocks.remove_whole(number)) is not None]
-        self._contents.remove(project, [carrier for one in done for carrier in one])
-        return bool(done)
+        note = partial(self._notes.note, -project)
+        done = [self._blocks.remove_whole(number, note) for number in numbers]
+        self._follow_retention(project, Gone())
+        return any(done)
+
+    def finish_retention(self) -> None:
+        """Deletes what belongs to records that were taken out before a kill."""
+        with self._reader.reading() as connection:
+            projects = self._notes.retentions(connection)
+        for project in projects:
+            self._follow_retention(project, Gone())
+
+    def _follow_retention(self, project: int, gone: Gone) -> Erased:
+        with self._reader.reading() as connection:
+            removed = self._notes.removed(connection, -project)
+        erased = self._follow(project, gone, removed) if gone != Gone() or removed else Erased()
+        self._parts.run(partial(self._notes.forget, -project))
+        return erased
 
     # What it is
 
@@ -168,19 +193,23 @@ class Eraser:
         """Deletes rows; gives the sessions that lost some and are not gone."""
         rows = RowRemover(self._parts.connection)
         touched: set[bytes | str] = set()
-        keys: list[SpanKey] = [(one.trace_id, one.span_id) for one in removed if one.span_id]
+        keys: list[SpanKey] = [(one.trace_id, one.item_id) for one in removed if len(one.item_id) == SPAN_ID_BYTES]
         for part in _steps(keys):
             touched |= self._with_names(project, rows, partial(rows.spans, project, part))
+        failed = [(one.session_id, one.place) for one in removed if one.session_id and one.item_id]
+        for part in _steps(failed):
+            touched |= self._parts.run(partial(rows.errors, project, part))
         for part in _steps(gone.traces):
             touched |= self._with_names(project, rows, partial(rows.traces, project, part))
         for part in _steps(gone.loose_traces):
             touched |= self._with_names(project, rows, partial(rows.traces, project, part, only_loose=True))
         for session in gone.sessions:
             of_session = partial(rows.sessions, project, [pack_id(session)], [session])
-            erased.chunks += self._with_names(project, rows, of_session)
+            sessions, chunks = self._with_names(project, rows, of_session)
+            erased.sessions += sessions
+            erased.chunks += chunks
         for part in _steps(gone.keys):
             erased.chunks += self._parts.run(partial(self._chunks_of_keys, project, part))
-        erased.sessions = len(gone.sessions)
         if gone.user:
             with self._reader.reading() as connection:
                 rows.names.add(find_string(connection, project, gone.user))
@@ -195,12 +224,14 @@ class Eraser:
             chunks += remove_chunks(self._parts.connection, project, places)
         return chunks
 
-    def _empty_sessions(self, project: int, sessions: Iterable[str]) -> None:
-        """Deletes those of the sessions of which nothing is left."""
-        rows = RowRemover(self._parts.connection)
+    def _empty_sessions(self, project: int, sessions: Iterable[str]) -> int:
+        """Deletes those of the sessions of which nothing is left; how many went."""
+        rows, count = RowRemover(self._parts.connection), 0
         for session in sorted(sessions):
             if not self._is_mentioned(project, session):
-                self._with_names(project, rows, partial(rows.sessions, project, [pack_id(session)], [session]))
+                of_session = partial(rows.sessions, project, [pack_id(session)], [session])
+                count += self._with_names(project, rows, of_session)[0]
+        return count
 
     def _with_names(self, project: int, rows: RowRemover, remove: Callable[[], Any]) -> Any:
         """Deletes rows, and in the same transaction names that no row has any more: a kill would leave them."""

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from otel_replay.genai.contents import text_of
-from otel_replay.store.sqlite.bodies import BodyReader, BodyWriter
+from otel_replay.store.sqlite.bodies import BodyWriter
+from otel_replay.store.sqlite.body_reading import BodyReader
 from otel_replay.store.text_query import TextQuery, fold
 
 SLOT_SHIFT, SEQUENCE_BITS = 27, 12

@@ -31,8 +31,9 @@ class SqlitePrivacy:
             return self._finish()[number]
 
     def finish(self, stopping: Callable[[], bool] = lambda: False) -> bool:
-        """Goes on with erasures that a kill, or an error, has cut off; False when there was none."""
+        """Goes on with erasing and forgetting that a kill, or an error, cut off; False when there was no erasure."""
         with self._lock:
+            self._eraser.finish_retention()
             return bool(self._finish(stopping))
 
     def _finish(self, stopping: Callable[[], bool] = lambda: False) -> dict[int, Erased]:

@@ -62,6 +62,7 @@ class Pruner:
 
     def prune(self, project: int, retention: Retention, stopping: Callable[[], bool]) -> Pruned:
         now, pruned = self._clock(), Pruned()
+        self._eraser.finish_retention()
         if retention.max_age_ns is not None:
             self._older(project, now - retention.max_age_ns, pruned, stopping)
         while not stopping() and (step := self.forget_features(project, retention)).sessions:
@@ -116,8 +117,9 @@ class Pruner:
         query = f"SELECT session_id FROM sessions WHERE project = ? AND end_unix_nano < ? LIMIT {STEP_SESSIONS}"
         while not stopping() and (sessions := self._column(query, (project, before))):
             texts = [unpack_id(session) for session in sessions]
-            pruned.chunks += self._parts.run(partial(rows.sessions, project, sessions, texts))
-            pruned.sessions += len(sessions)
+            removed, chunks = self._parts.run(partial(rows.sessions, project, sessions, texts))
+            pruned.sessions += removed
+            pruned.chunks += chunks
         while not stopping() and (gone := self._parts.run(partial(self._chunks, project, before))):
             pruned.chunks += gone
         self._parts.run(partial(self._rest, project, before, rows))

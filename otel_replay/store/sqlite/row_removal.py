@@ -8,8 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from otel_replay.store.sqlite.errors import remove_errors, remove_old_errors
+from otel_replay.store.sqlite.identifiers import pack_id
 from otel_replay.store.sqlite.rollups import RollupFollower
-from otel_replay.store.sqlite.sessions import FEATURE, LABEL, MODEL, SERVICE, USER, Facet, refresh, remove_facets
+from otel_replay.store.sqlite.sessions import (
+    FEATURE,
+    LABEL,
+    MODEL,
+    SERVICE,
+    TAG,
+    USER,
+    Facet,
+    refresh,
+    remove_facets,
+    tag_ids,
+)
 
 _FOLLOW_BYTES = 4 * 1024 * 1024
 _NAMES = "service, request_model, response_model, user, feature, variant, operation, provider"
@@ -54,7 +67,7 @@ class RowRemover:
         sessions: set[SessionId] = set()
         found: list[_Interaction] = []
         of_span = "project = ? AND trace_id = ? AND span_id = ?"
-        for key in keys:
+        for key in dict.fromkeys(keys):  # a span may have come in several versions
             found += self._interactions(of_span, (project, *key))
             sessions |= self._delete("actions", of_span, (project, *key))
         return (sessions | self._forget(project, found)) - {None}
@@ -70,29 +83,38 @@ class RowRemover:
                 sessions |= self._delete(table, where, (project, trace))
             if not only_loose:
                 self._delete_links(project, "trace", trace.hex())
+                sessions |= remove_errors(self._connection, project, "trace_id = ?", [(trace,)])
         return (sessions | self._forget(project, found)) - {None}
 
-    def sessions(self, project: int, sessions: Iterable[SessionId], texts: Iterable[str]) -> int:
-        """Sessions with all their rows and recordings; ``texts`` are their ids as text. Returns chunks deleted."""
-        execute, chunks = self._connection.execute, 0
+    def errors(self, project: int, records: Iterable[tuple[str, bytes]]) -> set[SessionId]:
+        """The errors that records were, by (session, place); gives the sessions that had some."""
+        keys = [(pack_id(session), place) for session, place in records]
+        of_record = "session_id = ? AND stream = '' AND seq = 0 AND place = ?"
+        return remove_errors(self._connection, project, of_record, keys)
+
+    def sessions(self, project: int, sessions: Iterable[SessionId], texts: Iterable[str]) -> tuple[int, int]:
+        """Sessions with all their rows and recordings; ``texts`` are their ids as text.
+
+        Gives how many sessions and how many chunks were there.
+        """
+        execute, removed, chunks = self._connection.execute, 0, 0
         of_session = "project = ? AND session_id = ?"
         for session in sessions:
             self._forget(project, self._interactions(of_session, (project, session)))
-            row = execute(
-                f"SELECT user, feature, label FROM sessions WHERE {of_session}", (project, session)
-            ).fetchone()
-            if row:
-                self.names.update(row)
-                told = zip((USER, FEATURE, LABEL), row, strict=True)
+            query = f"SELECT tags, user, feature, label FROM sessions WHERE {of_session}"
+            if row := execute(query, (project, session)).fetchone():
+                removed += 1
+                told = [*zip((USER, FEATURE, LABEL), row[1:], strict=True), *((TAG, tag) for tag in tag_ids(row[0]))]
+                self.names.update(name for _, name in told)
                 remove_facets(self._connection, project, [(kind, name, session) for kind, name in told])
-            for table in ("actions", "session_traces", "sessions"):
+            for table in ("actions", "session_traces", "errors", "sessions"):
                 execute(f"DELETE FROM {table} WHERE {of_session}", (project, session))
         for text in texts:
             self._delete_links(project, "session", text)
             for table in ("streams", "dom_chunks"):
                 execute(f"DELETE FROM {table} WHERE {of_session}", (project, text))
             chunks += execute(f"DELETE FROM chunks WHERE {of_session}", (project, text)).rowcount
-        return chunks
+        return removed, chunks
 
     def _delete_links(self, project: int, kind: str, shown: str) -> None:
         """Deletes links that show what goes: their rows name it."""
@@ -100,7 +122,7 @@ class RowRemover:
         self._connection.execute(delete, (project, kind, shown))
 
     def older(self, project: int, before_unix_nano: int, limit: int) -> int:
-        """Some rows of AI spans and actions that started before a time; how many went."""
+        """Some rows of AI spans, actions and errors that started before a time; how many went."""
         where = f"project = ? AND start_unix_nano < ? ORDER BY start_unix_nano LIMIT {limit}"
         found = self._interactions(where, (project, before_unix_nano))
         self._forget(project, found)
@@ -110,12 +132,12 @@ class RowRemover:
             "DELETE FROM actions WHERE project = ? AND trace_id = ? AND span_id = ?",
             [(project, *key) for key in actions],
         )
-        return len(found) + len(actions)
+        return len(found) + len(actions) + remove_old_errors(self._connection, project, before_unix_nano, limit)
 
     def forget_names(self, project: int) -> None:
         """Deletes those of :attr:`names` that no row has any more."""
         used = (
-            "SELECT EXISTS (SELECT 1 FROM facets WHERE kind BETWEEN 0 AND 4 AND name = ?2)"
+            f"SELECT EXISTS (SELECT 1 FROM facets WHERE kind BETWEEN 0 AND {TAG} AND name = ?2)"
             f" OR EXISTS (SELECT 1 FROM interactions WHERE project = ?1 AND ?2 IN ({_NAMES}))"
         )
         for key in ((project, name) for name in self.names - {0}):
@@ -175,6 +197,8 @@ def remove_chunks(connection: Any, project: int, places: Sequence[tuple[str, str
             f"DELETE FROM {table} WHERE project = ? AND session_id = ? AND stream_id = ? AND seq = ?",
             [(project, *place) for place in places],
         )
+    of_chunk = "session_id = ? AND stream = ? AND seq = ?"
+    remove_errors(connection, project, of_chunk, [(pack_id(session), *place) for session, *place in places])
     if places:
         _drop_empty_streams(connection, project)
     return len(places)

@@ -12,6 +12,7 @@ from otel_replay.genai.prices import COST_SOURCES, Prices
 from otel_replay.model import AiKind
 from otel_replay.store.base import ActionRow, InteractionRow, Write
 from otel_replay.store.pricing import cost_of
+from otel_replay.store.sqlite.errors import add_errors
 from otel_replay.store.sqlite.identifiers import Strings, pack_id
 from otel_replay.store.sqlite.sessions import (
     MODEL,
@@ -69,6 +70,7 @@ class RowWriter:
                 edges -= {(row.session_id, row.trace_id) for row in interactions}
                 edges -= {(row.session_id, row.trace_id) for row in actions}
         self._add_edges(project, edges)
+        add_errors(self._connection, project, [row for write in writes for row in write.error_rows])
         self._quarantine(project, writes)
 
     def _add_interactions(

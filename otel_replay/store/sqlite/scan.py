@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from otel_replay.model import Signal
 from otel_replay.store.base import SpanFilter, TracePage
-from otel_replay.store.sqlite.bodies import BodyReader
+from otel_replay.store.sqlite.body_reading import BodyReader
 from otel_replay.store.sqlite.telemetry import PIECE_BLOCKS, TelemetryQueries
 from otel_replay.store.trace_search import BlockScan, Position, RankedTrace, TraceRanking, rank_trace
 

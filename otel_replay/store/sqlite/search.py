@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from otel_replay.genai.contents import content_ranges, text_of
 from otel_replay.store.base import InteractionFilter, SearchHit, SearchPage
 from otel_replay.store.searching import Position, rank_among_one_span
-from otel_replay.store.sqlite.bodies import BodyReader, version_number
+from otel_replay.store.sqlite.bodies import IN_A_LOG, version_number
+from otel_replay.store.sqlite.body_reading import BodyReader
 from otel_replay.store.sqlite.fulltext import SEQUENCE_BITS, first_document, match_expression, slot_of
 from otel_replay.store.sqlite.identifiers import find_string, pack_id, texts_of, unpack_id
 from otel_replay.store.sqlite.telemetry import TelemetryQueries
@@ -23,20 +24,22 @@ _COST_OF_READING = 20
 """Candidates that could be looked at in the time of reading one text for nothing (0.4 ms for a block of its own)."""
 
 _VERSIONS_NS = 60 * 10**9
-"""Versions of one span start within a minute of each other."""
+"""Versions of one span start within a minute of each other, and log records tell of it within a minute of its time."""
 
 _QUERY = (
     "SELECT texts.rowid, bodies.id, bodies.start_unix_nano, bodies.trace_id, bodies.span_id, version, digest,"
-    " session_id, conversation_id, service, user, feature, provider, variant, request_model, response_model"
-    " FROM texts CROSS JOIN bodies ON doc = texts.rowid CROSS JOIN interactions"
+    " session_id, conversation_id, coalesce(service, 0), coalesce(user, 0), coalesce(feature, 0),"
+    " coalesce(provider, 0), coalesce(variant, 0), coalesce(request_model, 0), coalesce(response_model, 0)"
+    " FROM texts CROSS JOIN bodies ON doc = texts.rowid LEFT JOIN interactions"
     " ON interactions.project = bodies.project AND interactions.trace_id = bodies.trace_id"
     " AND interactions.span_id = bodies.span_id"
-    " WHERE texts MATCH ? AND texts.rowid BETWEEN ? AND ? AND bodies.project = ? ORDER BY texts.rowid DESC"
+    " WHERE texts MATCH ? AND texts.rowid BETWEEN ? AND ? AND bodies.project = ?"
+    f" AND (interactions.id IS NOT NULL OR version = {IN_A_LOG}) ORDER BY texts.rowid DESC"
 )
 
 
 class _Candidate(NamedTuple):
-    """A content that may match, with its origin's row."""
+    """A content that may match, with its origin's row; a log record may come without its span: the names are 0 then."""
 
     doc: int
     body: int
@@ -44,7 +47,7 @@ class _Candidate(NamedTuple):
     trace_id: bytes
     span_id: bytes
     version: int
-    digest: bytes
+    digest: bytes | None
     session_id: bytes | str | None
     conversation_id: bytes | str | None
     service: int
@@ -108,13 +111,11 @@ class _Asked(NamedTuple):
         first = 0 if wanted.since_unix_nano is None else max(0, wanted.since_unix_nano)
         last = 2**63 - 1 if wanted.until_unix_nano is None else wanted.until_unix_nano - 1
         for key in sets.keys() & columns.keys():
-            times = (
-                f"SELECT min(start_unix_nano), max(start_unix_nano) FROM interactions WHERE project = ? AND {key} = ?"
-            )
+            times = f"SELECT min(start_unix_nano), max(end_unix_nano) FROM interactions WHERE project = ? AND {key} = ?"
             earliest, latest = connection.execute(times, (project, columns[key])).fetchone()
             if earliest is None:
                 return None
-            first, last = max(first, earliest - _VERSIONS_NS), min(last, latest)
+            first, last = max(first, earliest - _VERSIONS_NS), min(last, latest + _VERSIONS_NS)
         return cls(columns, model, label, first, last) if first <= last else None
 
 
@@ -191,18 +192,21 @@ class _Search:
         return sorted(ranked, reverse=True)
 
     def _checked(self, candidate: _Candidate, piece: bytes) -> Snippet | None:
-        """The match, if it is one and the winning version of the origin still carries it."""
+        """The match, if it is one and the winning version of the origin, or a log record of it, still carries it."""
         snippet = self._query.find(text_of(piece))
-        if snippet and candidate.version != version_number(candidate.digest) and not self._carries(candidate, piece):
-            return None
-        return snippet
+        if snippet is None or candidate.version == IN_A_LOG:
+            return snippet
+        is_same = candidate.digest is not None and candidate.version == version_number(candidate.digest)
+        return snippet if is_same or self._carries(candidate, piece) else None
 
     def _carries(self, candidate: _Candidate, piece: bytes) -> bool:
         for stored in self._telemetry.spans_of_trace(self._project, candidate.trace_id.hex()):
             if stored.span.span_id == candidate.span_id:
                 raw = stored.span.SerializeToString()
-                return any(raw[start:end] == piece for start, end in content_ranges(raw))
-        return False
+                if any(raw[start:end] == piece for start, end in content_ranges(raw)):
+                    return True
+        where = (self._project, candidate.trace_id, candidate.span_id)
+        return self._telemetry.is_in_a_log(*where, candidate.body)
 
     def _hits(self, found: list[tuple[_Candidate, Snippet]]) -> list[SearchHit]:
         numbers = {n for one, _ in found for n in (one.service, one.user, one.request_model, one.response_model)}

@@ -13,7 +13,7 @@ from otel_replay.store.folding import load_attributes, plain_attributes
 from otel_replay.store.said import sessions_that_said
 from otel_replay.store.sqlite.identifiers import ID_TEXT, find_string, pack_id, texts_of, unpack_id
 from otel_replay.store.sqlite.queries import Queries
-from otel_replay.store.sqlite.sessions import FEATURE, LABEL, MODEL, SERVICE, STATES, USER
+from otel_replay.store.sqlite.sessions import FEATURE, LABEL, MODEL, SERVICE, STATES, TAG, USER
 
 _Position = tuple[int, str]
 _ALL_FLAGS = 2 * len(STATES)
@@ -54,6 +54,12 @@ class SessionQueries(Queries):
             found = _sessions(connection, project, [pack_id(session_id)])
         return found[0] if found else None
 
+    def session_summary(self, project: int, session_id: str) -> SessionSummary | None:
+        with self._connections.snapshot() as connection:
+            packed = pack_id(session_id)
+            is_there = _sessions(connection, project, [packed])
+            return _summaries(connection, project, [packed])[0] if is_there else None
+
     def sessions(
         self,
         project: int,
@@ -85,6 +91,7 @@ def _scans(connection: Any, project: int, wanted: SessionFilter, among: Iterable
         (USER, wanted.user),
         (FEATURE, wanted.feature),
         (LABEL, wanted.label),
+        (TAG, wanted.tag),
     )
     facets = [(kind, find_string(connection, project, name)) for kind, name in names if name is not None]
     flags = _flags(wanted)
@@ -204,7 +211,7 @@ def _summaries(connection: Any, project: int, ids: Sequence[bytes | str]) -> lis
         f" {_sums('input_tokens')}, {_sums('output_tokens')}",
         "interactions",
     )
-    actions = grouped("count(*)", "actions")
+    actions, others = grouped("count(*)", "actions"), grouped("count(*)", "errors")
     models = _models(connection, project, ids)
     traces: dict[bytes | str, int] = {}
     for packed, _ in _edges(connection, project, ids):
@@ -212,13 +219,13 @@ def _summaries(connection: Any, project: int, ids: Sequence[bytes | str]) -> lis
     recorded = _recorded(connection, project, ids)
     summaries = []
     for session_id, session in zip(ids, _sessions(connection, project, ids), strict=True):
-        count, errors, *sums = calls.get(session_id, (0, 0, 0, 0, 0, 0))
+        count, failed, *sums = calls.get(session_id, (0, 0, 0, 0, 0, 0))
         summaries.append(
             SessionSummary(
                 session=session,
                 interactions=count,
                 actions=actions.get(session_id, (0,))[0],
-                errors=errors,
+                errors=failed + others.get(session_id, (0,))[0],
                 traces=traces.get(session_id, 0),
                 has_recording=session.session_id in recorded,
                 models=sorted(models.get(session_id, ())),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence, Set
 from operator import itemgetter
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 from otel_replay.model import MAX_UNIX_NANO
 from otel_replay.store.base import AttributeValue, SessionSighting
 from otel_replay.store.folding import dump_attributes, fold_sightings, load_attributes, merge_attributes
+from otel_replay.store.managed import TAGS, listed_tags
 from otel_replay.store.sqlite.identifiers import pack_id
 
-SERVICE, MODEL, USER, FEATURE, LABEL = range(5)
+SERVICE, MODEL, USER, FEATURE, LABEL, TAG = range(6)
 """Kinds of facets; the trigger ``sessions_start`` knows them too."""
 
 STATES = ("active", "paused", "ended")
@@ -20,16 +22,16 @@ KINDS_TOLD = (USER, FEATURE, LABEL)
 _TOLD_AS = {USER: "user.id", FEATURE: "feature", LABEL: "label"}
 _TOLD = frozenset(_TOLD_AS.values())
 _AT_ONCE = 500
-_NEW = (None, 0, MAX_UNIX_NANO, 0, 0, 0)
+_NEW = (None, 0, MAX_UNIX_NANO, None, 0, 0, 0)
 
 _WIDEN = (
     "ON CONFLICT DO UPDATE SET start_unix_nano = min(start_unix_nano, excluded.start_unix_nano),"
     " end_unix_nano = max(end_unix_nano, excluded.end_unix_nano)"
 )
 _TELL = (
-    "INSERT INTO sessions (project, session_id, start_unix_nano, end_unix_nano, attributes, flags, user, feature,"
-    f" label) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) {_WIDEN}, attributes = excluded.attributes, flags = excluded.flags,"
-    " user = excluded.user, feature = excluded.feature, label = excluded.label"
+    "INSERT INTO sessions (project, session_id, start_unix_nano, end_unix_nano, attributes, flags, tags, user, feature,"
+    f" label) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_WIDEN}, attributes = excluded.attributes, flags = excluded.flags,"
+    " tags = excluded.tags, user = excluded.user, feature = excluded.feature, label = excluded.label"
 )
 
 Attributes = Mapping[str, AttributeValue]
@@ -80,10 +82,14 @@ def _fold_times(connection: Any, project: int, rows: Sequence[_Times]) -> None:
 
 
 def listed_names(sightings: Iterable[SessionSighting]) -> set[str]:
-    """Users, features and labels that are told of."""
-    return {
-        str(one.attributes[name].value) for one in sightings if one.attributes for name in _TOLD & one.attributes.keys()
-    }
+    """Users, features, labels and tags that are told of."""
+    telling = [one.attributes for one in sightings if one.attributes]
+    names = {str(told[name].value) for told in telling for name in _TOLD & told.keys()}
+    return names.union(*(_tags(told) for told in telling if TAGS in told))
+
+
+def _tags(attributes: Attributes) -> list[str]:
+    return listed_tags({TAGS: attributes[TAGS].value}) if TAGS in attributes else []
 
 
 def _fold_attributes(
@@ -94,7 +100,7 @@ def _fold_attributes(
     removed: list[Facet] = []
     added: list[Facet] = []
     for session, one in telling:
-        text, flags, start, *old = stored.get(session, _NEW)
+        text, flags, start, tags, *old = stored.get(session, _NEW)
         starts[session] = min(one.start_unix_nano, start)
         known: Attributes = load_attributes(text) if text else {}
         merged = merge_attributes(known, one.attributes)
@@ -105,7 +111,11 @@ def _fold_attributes(
             moved = [pair for pair in zip(KINDS_TOLD, old, new, strict=True) if pair[1] != pair[2]]
             removed += [(kind, before, session) for kind, before, _ in moved if before]
             added += [(kind, after, session) for kind, _, after in moved if after]
-        rows.append((project, session, one.start_unix_nano, one.end_unix_nano, text, flags, *new))
+        if merged.get(TAGS) != known.get(TAGS):
+            before, tags = tag_ids(tags), json.dumps(sorted({ids[tag] for tag in _tags(merged)}))
+            removed += [(TAG, tag, session) for tag in before - tag_ids(tags)]
+            added += [(TAG, tag, session) for tag in tag_ids(tags) - before]
+        rows.append((project, session, one.start_unix_nano, one.end_unix_nano, text, flags, tags, *new))
     connection.executemany(_TELL, rows)
     remove_facets(connection, project, removed)
     add_facets(connection, added, starts)
@@ -114,10 +124,15 @@ def _fold_attributes(
 
 def _stored(connection: Any, project: int, sessions: Sequence[bytes | str]) -> dict[bytes | str, tuple[Any, ...]]:
     query = (
-        "SELECT session_id, attributes, flags, start_unix_nano, user, feature, label FROM sessions"
+        "SELECT session_id, attributes, flags, start_unix_nano, tags, user, feature, label FROM sessions"
         f" WHERE project = ? AND session_id IN ({', '.join('?' * len(sessions))})"
     )
     return {row[0]: row[1:] for row in connection.execute(query, (project, *sessions))}
+
+
+def tag_ids(tags: str | None) -> set[int]:
+    """Of the column of that name."""
+    return set(json.loads(tags or "[]"))
 
 
 def _name_id(kind: int, attributes: Attributes, ids: Mapping[str, int], before: int) -> int:
@@ -161,7 +176,7 @@ def remove_facets(connection: Any, project: int, facets: Iterable[Facet]) -> Non
 
 
 def note_failed(connection: Any, project: int, sessions: Iterable[bytes | str]) -> None:
-    """Marks sessions that have a failed AI span."""
+    """Marks sessions in which something failed."""
     connection.executemany(
         "UPDATE sessions SET flags = flags | 1 WHERE project = ? AND session_id = ? AND NOT flags & 1",
         [(project, session) for session in sessions],
@@ -169,13 +184,13 @@ def note_failed(connection: Any, project: int, sessions: Iterable[bytes | str]) 
 
 
 def refresh(connection: Any, project: int, sessions: Iterable[bytes | str]) -> None:
-    """Makes facets and marks again from the AI spans that are left; ``sessions`` had some replaced."""
+    """Makes facets and marks again from the AI spans and errors that are left; ``sessions`` had some others."""
     named = "FROM interactions WHERE project = ? AND session_id = ?"
     keys = [(project, session) for session in sessions]
     connection.executemany(
-        f"UPDATE sessions SET flags = (flags & ~1) | EXISTS (SELECT 1 {named} AND status = 2)"
-        " WHERE project = ? AND session_id = ?",
-        [key * 2 for key in keys],
+        f"UPDATE sessions SET flags = (flags & ~1) | (EXISTS (SELECT 1 {named} AND status = 2)"
+        " OR EXISTS (SELECT 1 FROM errors WHERE project = ? AND session_id = ?)) WHERE project = ? AND session_id = ?",
+        [key * 3 for key in keys],
     )
     connection.executemany(
         "INSERT OR IGNORE INTO facets SELECT kind, name, start_unix_nano, session_id FROM sessions, ("

@@ -11,6 +11,7 @@ from otel_replay.genai.prices import COST_SOURCES, Cost, usd_text
 from otel_replay.model import Usage
 from otel_replay.store.base import InteractionFilter, Statistics, StatisticsTable, Times
 from otel_replay.store.sketch import Sketch
+from otel_replay.store.sqlite.errors import OtherErrors
 from otel_replay.store.sqlite.identifiers import ID_TEXT, find_string, pack_id, texts_of
 from otel_replay.store.sqlite.queries import Queries
 from otel_replay.store.sqlite.rollups import ALL, COUNTS, DAY, DIMENSIONS, HOUR, HOURS_A_DAY, NUMBERS, PARTS, SKETCHES
@@ -19,12 +20,14 @@ from otel_replay.store.statistics import (
     HOUR_NS,
     Counted,
     Plan,
+    counts_other_errors,
     day_name,
     exact,
     exact_table,
     most,
     plan,
     statistics_of,
+    with_other_errors,
 )
 
 MOST_ROWS = 50_000
@@ -48,13 +51,12 @@ class StatisticsQueries(Queries):
     """What interactions cost and how long they took, in groups."""
 
     def statistics(self, project: int, by: str, wanted: InteractionFilter, *, limit: int) -> StatisticsTable:
-        how = plan(by, wanted)
         with self._connections.snapshot() as connection:
-            if how.rolled_up_by is None:
-                return _from_rows(connection, project, by, wanted, limit)
-            if how.rolled_up_by in BUSIEST:
-                return _busiest(connection, project, how, limit)
-            return _RolledUp(connection, project, how, by_day=by == "day").table(limit)
+            table = _table(connection, project, by, wanted, limit)
+            if not counts_other_errors(by, wanted):
+                return table
+            errors = OtherErrors(connection, project, wanted)
+            return with_other_errors(by, table, errors.of_session, errors.total())
 
     def costs_of_traces(self, project: int, trace_ids: Iterable[str]) -> dict[tuple[str, str], Cost]:
         packed = [bytes.fromhex(trace_id) for trace_id in trace_ids]
@@ -190,6 +192,15 @@ def _statistics(group: str, rollups: Sequence[Any]) -> Statistics:
 def _times(sketch: Sketch) -> Times | None:
     percentiles, mean = sketch.percentiles(), sketch.mean()
     return None if percentiles is None or mean is None else Times(*percentiles, mean)
+
+
+def _table(connection: Any, project: int, by: str, wanted: InteractionFilter, limit: int) -> StatisticsTable:
+    how = plan(by, wanted)
+    if how.rolled_up_by is None:
+        return _from_rows(connection, project, by, wanted, limit)
+    if how.rolled_up_by in BUSIEST:
+        return _busiest(connection, project, how, limit)
+    return _RolledUp(connection, project, how, by_day=by == "day").table(limit)
 
 
 def _busiest(connection: Any, project: int, how: Plan, limit: int) -> StatisticsTable:

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import zstandard
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from otel_replay.model import Signal, StoredLog, StoredSpan
+from otel_replay.otlp import thin
 from otel_replay.store import blocks
-from otel_replay.store.bodies import is_cut
-from otel_replay.store.sqlite.bodies import BodyReader
+from otel_replay.store.bodies import body_ids, is_cut
+from otel_replay.store.sqlite.body_reading import BodyReader
 from otel_replay.store.sqlite.database import ReadConnections
 from otel_replay.store.sqlite.index import SESSIONS, TRACES, IndexReader, KeyedHash
 from otel_replay.store.sqlite.queries import Queries
@@ -48,12 +50,24 @@ class TelemetryQueries(Queries):
 
     def logs_of_trace(self, project: int, trace_id: str) -> list[StoredLog]:
         wanted = bytes.fromhex(trace_id)
-        bodies = self._reading(project, Signal.LOGS).bodies(TRACES, [wanted])
-        return blocks.stored_logs(project, blocks.logs_of_trace(bodies, wanted))
+        reading = self._reading(project, Signal.LOGS)
+        found = blocks.logs_of_trace(reading.bodies(TRACES, [wanted]), wanted, reading.whole)
+        return blocks.stored_logs(project, found)
 
     def logs_of_session(self, project: int, session_id: str) -> list[StoredLog]:
-        bodies = self._reading(project, Signal.LOGS).bodies(SESSIONS, [session_id.encode()])
-        return blocks.stored_logs(project, blocks.logs_of_session(bodies, session_id))
+        reading = self._reading(project, Signal.LOGS)
+        naming = reading.bodies(SESSIONS, [session_id.encode()])
+        return blocks.stored_logs(project, blocks.logs_of_session(naming, session_id, reading.whole))
+
+    def is_in_a_log(self, project: int, trace_id: bytes, span_id: bytes, body: int) -> bool:
+        """Whether a log record that tells of a span carries a content."""
+        reading = self._reading(project, Signal.LOGS)
+        return any(
+            LogRecord.FromString(reading.whole(raw)).span_id == span_id
+            for block in reading.bodies(TRACES, [trace_id])
+            for raw in thin.records_of(thin.parse(block))
+            if trace_id in raw and body in body_ids(raw)
+        )
 
     def metrics(self, project: int) -> Iterator[bytes]:
         query = "SELECT id FROM blocks WHERE project = ? AND signal = ? ORDER BY id"
@@ -118,7 +132,7 @@ class _Reading:
             return record
         if self._contents is None:
             with self._connections.snapshot() as connection:  # the one around that block
-                self._contents = BodyReader(connection, self._project)
+                self._contents = BodyReader(connection, self._project, self._signal)
         return self._contents.whole(record)
 
     def read(self, connection: Any, number: int) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Erasures that were asked for and are not finished: the next process, or the next try, goes on with them.
+"""Erasing and forgetting that is not finished: the next process, or the next try, goes on with it.
 
 What names the rest (contents, rows, operations) goes with the records, so it is noted in the transaction that takes
 them out of a block. Only erasing itself can then lose it, at its end.
@@ -49,8 +49,8 @@ class ErasureNotes:
         ]
 
     def note(self, number: int, removed: Sequence[Removed]) -> None:
-        """Notes what an erasure takes out of a block."""
-        told = [[one.trace_id.hex(), one.span_id.hex(), *one[2:]] for one in removed]
+        """Notes what an erasure takes out of a block; below zero, what the retention of a project does."""
+        told = [[one.trace_id.hex(), one.item_id.hex(), *one[2:]] for one in removed]
         self._connection.execute("INSERT INTO erased_records VALUES (?, ?)", (number, json.dumps(told)))
 
     @staticmethod
@@ -58,14 +58,24 @@ class ErasureNotes:
         """All that an erasure has taken out of blocks."""
         rows = connection.execute("SELECT records FROM erased_records WHERE erasure = ?", (number,)).fetchall()
         return [
-            Removed(bytes.fromhex(trace_id), bytes.fromhex(span_id), session_id, service, name, tuple(contents))
+            Removed(bytes.fromhex(trace_id), bytes.fromhex(item_id), session_id, service, name, tuple(contents))
             for (told,) in rows
-            for trace_id, span_id, session_id, service, name, contents in json.loads(told)
+            for trace_id, item_id, session_id, service, name, contents in json.loads(told)
         ]
+
+    def forget(self, number: int) -> None:
+        """All that was noted is followed up."""
+        self._connection.execute("DELETE FROM erased_records WHERE erasure = ?", (number,))
+
+    @staticmethod
+    def retentions(connection: Any) -> list[int]:
+        """Projects whose retention took records out of blocks, and was cut off before it followed that up."""
+        rows = connection.execute("SELECT DISTINCT -erasure FROM erased_records WHERE erasure < 0 ORDER BY 1")
+        return [project for (project,) in rows]
 
     def taken_out(self, number: int) -> None:
         """Forgets what it was: nothing of it may stay when the file is scrubbed."""
-        self._connection.execute("DELETE FROM erased_records WHERE erasure = ?", (number,))
+        self.forget(number)
         self._connection.execute("UPDATE erasures SET gone = NULL WHERE id = ?", (number,))
 
     def end(self, number: int) -> None:
