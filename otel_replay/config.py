@@ -44,6 +44,13 @@ class Settings:
     max_in_flight_bytes: int = 128 * 1024 * 1024
     """Of all requests that are being worked on; at least two of the largest, which are one packed and unpacked."""
 
+    upstreams: tuple[str, ...] = ()
+    """Addresses of other receivers, which are asked, too, for whatever is asked of this one."""
+    upstream_key: str | None = None
+    """A key that they take: of the scope ``read``, and ``admin`` to erase there as well."""
+    upstream_ca: Path | None = None
+    """PEM file of the authority that they are known by."""
+
     config: Path | None = None
     """Rules of redaction and retention, and prices: :func:`read_config`."""
 

@@ -28,9 +28,15 @@ from otel_replay.config import Settings, read_config
 from otel_replay.errors import ReplayError
 from otel_replay.genai.prices import Prices
 from otel_replay.listening import STOP_SECONDS, ByPort, bind, in_address, open_grpc_port, serve_http
+from otel_replay.model import DEFAULT_PROJECT
 from otel_replay.privacy.redaction import ProjectRedaction
 from otel_replay.query import LocalReplay
+from otel_replay.query.erasing import Erasing, ErasingEverywhere
+from otel_replay.query.facts import Facts
+from otel_replay.query.parts import LocalPart, RemotePart
 from otel_replay.query.privacy import PrivacyDesk
+from otel_replay.query.remote import Http
+from otel_replay.query.several import SeveralReplay
 from otel_replay.query.worker import ReaderProcess, with_reader_process
 from otel_replay.receiver import calls
 from otel_replay.receiver.answers import refused
@@ -40,16 +46,21 @@ from otel_replay.receiver.http import HttpReceiver, Shortcut
 from otel_replay.receiver.in_flight import InFlight
 from otel_replay.receiver.measures import CountingCommits, Measures
 from otel_replay.receiver.recordings import UploadRpcs
+from otel_replay.receiver.visit_routes import VisitRoutes
 from otel_replay.store.sqlite import SqliteStore
+from otel_replay.store.sqlite.shared_rows import SharedRows
 from otel_replay.tls import uvicorn_options
 from otel_replay.web.access import AccessRoutes
+from otel_replay.web.answering import QueryThreads
 from otel_replay.web.api import Api
+from otel_replay.web.facts import FactsRoutes
 from otel_replay.web.guarding import GuardingInterceptor, everywhere, guarded
 from otel_replay.web.openapi import openapi_route
 from otel_replay.web.operations import Operations, StateOfServer
 from otel_replay.web.page import page_routes
 from otel_replay.web.privacy import PrivacyRoutes
 from otel_replay.web.rpc import ReplayService
+from otel_replay.web.session_replay import SessionReplayRoutes
 
 logger = logging.getLogger(__name__)
 
@@ -146,6 +157,8 @@ class Server:
         compactor = Worker("compaction", compact, every_s=MAINTAIN_SECONDS)
         parts.callback(compactor.stop)
         heavy = ReaderProcess(self._settings.database)
+        self._rows = SharedRows(self._settings.database)
+        parts.callback(self._rows.close)
         self._measures, self._in_flight = Measures(), InFlight(self._in_flight_bytes())
         name_of, redacted = self.registry.project_name, self._measures.redacted
         redaction = ProjectRedaction(rules.policies, store.redaction_key, name_of, redacted)
@@ -160,7 +173,11 @@ class Server:
         auditor = Worker("audit trail", store.audit.flush, every_s=AUDIT_SECONDS)
         parts.callback(auditor.stop)
         parts.callback(self.handler.stop)
-        self.replay = LocalReplay(with_reader_process(store, heavy))
+        self._reader = with_reader_process(store, heavy)
+        self.replay = LocalReplay(self._reader)
+        self._erasing: Erasing = self._desk
+        if self._settings.upstreams:
+            self._join_upstreams(parts)
         self._start_http(parts, StateOfServer(store, store.space, self._in_flight, self._settings.database))
         self._start_grpc(parts)
         parts.callback(heavy.close)  # a query at work would hold up the transports
@@ -172,6 +189,17 @@ class Server:
         pruner.start()
         eraser.start()
         auditor.start()
+
+    def _join_upstreams(self, parts: ExitStack) -> None:
+        """Answers for them, too, and erases there, too."""
+        settings = self._settings
+        ca = str(settings.upstream_ca) if settings.upstream_ca else None
+        others = [RemotePart(Http(url, settings.upstream_key, ca)) for url in dict.fromkeys(settings.upstreams)]
+        own = LocalPart("this receiver", Facts(self._reader, self._rows, DEFAULT_PROJECT))
+        several = SeveralReplay([own, *others], self.replay)
+        parts.callback(several.close)
+        self.replay = several
+        self._erasing = ErasingEverywhere(self._desk, others)
 
     def _in_flight_bytes(self) -> int:
         """The largest request must fit, packed and unpacked, or it would never be taken."""
@@ -211,19 +239,24 @@ class Server:
         receiver = HttpReceiver(
             self.handler, self._guard, threads, self._in_flight, self._measures, limit, time.time_ns
         )
+        queries = QueryThreads()
+        visits = VisitRoutes(receiver, self.replay, self.registry, lambda: secrets.token_hex(16))
+        ingest = [*receiver.routes(), *visits.routes()]
         routes: list[BaseRoute] = [
             *Operations(lambda: self._ready, self._measures.registry, state).routes(),
-            *PrivacyRoutes(self._desk).routes(),
-            *Api(self.replay, time.time_ns).routes(),
+            *PrivacyRoutes(self._erasing).routes(),
+            *FactsRoutes(self._reader, self._rows).routes(),
+            *SessionReplayRoutes(self.replay, time.time_ns, self.registry, queries).routes(),
+            *Api(self.replay, time.time_ns, self.registry, queries).routes(),
             *AccessRoutes(self._guard, time.time_ns, self.replay).routes(),
             openapi_route(),
             *page_routes(),
         ]
         routes = guarded(routes, self._guard, self._note, self._measures.refused)
-        self.routes = [*receiver.routes(), *routes]
+        self.routes = [*ingest, *routes]
         app: ASGIApp = _application(self.routes)
         if telemetry_port is not None:
-            app = ByPort(telemetry_port, _application([*receiver.routes(), *everywhere(routes)]), app)
+            app = ByPort(telemetry_port, _application([*ingest, *everywhere(routes)]), app)
         return Shortcut(app, receiver)
 
     def _start_grpc(self, parts: ExitStack) -> None:

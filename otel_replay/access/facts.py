@@ -61,7 +61,10 @@ class HttpFacts:
 
     @property
     def has_body(self) -> bool:
-        return str(self._scope["method"]) != "DELETE"
+        """Also where it only says of which type a body would be, as every form does."""
+        told = self._told
+        said = told.get(b"content-length", b"0").strip() != b"0" or b"transfer-encoding" in told
+        return str(self._scope["method"]) != "DELETE" and (said or b"content-type" in told)
 
     @property
     def credential(self) -> str | None:

@@ -54,6 +54,7 @@ PROBE = Rule(None, everywhere=True)
 INGEST = Rule(Scope.INGEST, everywhere=True, query_key=True)
 READ = Rule(Scope.READ, audited="read")
 SHARED_SESSION = Rule(Scope.READ, shared=Kind.SESSION, audited="read")
+SHARED_EXPORT = Rule(Scope.READ, shared=Kind.SESSION, audited="export")
 SHARED_TRACE = Rule(Scope.READ, shared=Kind.TRACE, audited="read")
 ADMIN = Rule(Scope.ADMIN)
 OPERATE = Rule(Scope.ADMIN, server=True)
@@ -70,11 +71,27 @@ ROUTES: dict[str, Rule] = {
     "GET /": ANYBODY,
     "GET /assets": ANYBODY,
     "GET /otel-replay.js": PROBE,
+    "POST /api/v1/sessions/": INGEST,
+    "POST /api/v1/session-record": INGEST,
+    "POST /api/session-replay/recording/start": INGEST,
+    "POST /api/session-replay/recording/interaction": INGEST,
+    "POST /api/session-replay/recording/user-action": INGEST,
+    "POST /api/session-replay/{session_id:any}/snapshot": INGEST,
+    "POST /api/session-replay/{session_id:any}/end": INGEST,
+    "GET /api/session-replay/list": READ,
+    "GET /api/session-replay/stats": READ,
+    "GET /api/session-replay/{id:any}": SHARED_SESSION,
+    "GET /api/session-replay/{id:any}/export": SHARED_EXPORT,
+    "POST /api/session-replay/{id:any}/export": SHARED_EXPORT,
+    "POST /api/session-replay/{id:any}/share": Rule(Scope.SHARE, audited="share"),
     "POST /api/v1/login": Rule(None, audited="log in"),
     "POST /api/v1/logout": Rule(None, audited="log out"),
     "GET /api/v1/visitor": ANYBODY,
     "GET /s/{token}": Rule(None, audited="open link"),
     "GET /api/v1/sessions": READ,
+    "GET /api/v1/projects/{id}/sessions": READ,
+    "GET /api/v1/sessions/{id:any}": SHARED_SESSION,
+    "GET /api/v1/sessions/{id:any}/events": SHARED_SESSION,
     "GET /api/v1/sessions/{id:any}/timeline": SHARED_SESSION,
     "GET /api/v1/sessions/{id:any}/recording": SHARED_SESSION,
     "GET /api/v1/conversations/{id:any}/timeline": READ,
@@ -85,6 +102,7 @@ ROUTES: dict[str, Rule] = {
     "GET /api/v1/services/{id:any}/operations": READ,
     "GET /api/v1/search": READ,
     "GET /api/v1/stats": READ,
+    "POST /api/v1/facts": READ,
     "POST /api/v1/sessions/{id:any}/share": Rule(Scope.SHARE, audited="share"),
     "POST /api/v1/traces/{id}/share": Rule(Scope.SHARE, audited="share"),
     "GET /api/v1/shares": Rule(Scope.SHARE, audited="read"),

@@ -105,22 +105,39 @@ def wait_option(until: str) -> Callable[[Function], Function]:
 
 
 def source_options(command: Function) -> Function:
-    """``--db`` and ``--url``: where to read from."""
-    return database_option("SQLite file to read.")(server_options(command))
+    """``--db`` and ``--url``: where to read from, of which :func:`opened` makes one."""
+    text = "Ask a running server (http://127.0.0.1:4318), not a file; repeatable: several answer as one."
+    url = option("--url", metavar="URL", multiple=True, callback=_one_or_several, help=text)
+    return database_option("SQLite file to read.")(url(_access_options(command)))
+
+
+def _one_or_several(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> str | list[str] | None:
+    return [*value] if len(value) > 1 else next(iter(value), None)
 
 
 def server_options(command: Function) -> Function:
     """``--url`` with ``--key`` and ``--tls-ca``, which :func:`server_access` gives to who needs them."""
-    text = "Key for that server; safer in the variable."
-    return address_options(option("--key", metavar="KEY", help=text, **_KEPT)(command))
+    return _address_option(_access_options(command))
 
 
 def address_options(command: Function) -> Function:
     """``--url`` with ``--tls-ca``."""
+    return _address_option(_authority_option(command))
+
+
+def _address_option(command: Function) -> Function:
+    return option("--url", metavar="URL", help="Ask a running server (http://127.0.0.1:4318), not a file.")(command)
+
+
+def _access_options(command: Function) -> Function:
+    text = "Key for that server; safer in the variable."
+    return _authority_option(option("--key", metavar="KEY", help=text, **_KEPT)(command))
+
+
+def _authority_option(command: Function) -> Function:
     path = click.Path(exists=True, dir_okay=False)
     text = "Authority of the server's certificate."
-    command = option("--tls-ca", metavar="FILE", type=path, help=text, **_KEPT)(command)
-    return option("--url", metavar="URL", help="Ask a running server (http://127.0.0.1:4318), not a file.")(command)
+    return option("--tls-ca", metavar="FILE", type=path, help=text, **_KEPT)(command)
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -142,8 +159,8 @@ def database_option(text: str) -> Callable[[Function], Function]:
 
 
 @contextmanager
-def opened(db: Path, url: str | None) -> Iterator[Any]:
-    """The :class:`~otel_replay.query.local.Replay` that ``--db`` and ``--url`` name."""
+def opened(db: Path, url: str | list[str] | None) -> Iterator[Any]:
+    """The :class:`~otel_replay.query.local.LocalReplay`, or what is asked like it, that ``--db`` and ``--url`` name."""
     from otel_replay.query.opening import open_replay
 
     replay = open_replay(url or str(db), **server_access())

@@ -51,6 +51,7 @@ def timeline(
 @option("--user", help="Only sessions of this user.id.")
 @option("--feature", help="Only sessions of this feature.")
 @option("--label", help="Only sessions with this label.")
+@option("--tag", help="Only sessions to which a session manager gave this tag.")
 @option("--service", help="Only sessions with an AI span of this service.")
 @option("--model", help="Only sessions with an AI span of this model, asked for or answering.")
 @option("--state", type=click.Choice(["active", "paused", "ended"]), help="Only sessions in this state.")
@@ -59,7 +60,7 @@ def timeline(
     type=click.BOOL,
     is_flag=False,
     flag_value="true",
-    help="Only sessions with a failed AI span; =false: without one.",
+    help="Only sessions in which something failed; =false: in which nothing did.",
 )
 @option("--text", help="Only sessions in whose AI spans all these words were said.")
 @period_options("Started")

@@ -49,6 +49,15 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="Limit of all requests at work; beyond it senders come again later.",
 )
+@option(
+    "--upstream",
+    "upstreams",
+    metavar="URL",
+    multiple=True,
+    help="Another receiver: page and API answer for it, too. Repeatable; in the variable with spaces between.",
+)
+@option("--upstream-key", metavar="KEY", help="Key for these, scope read; admin to erase. Safer in the variable.")
+@option("--upstream-ca", type=PEM, help="Authority of their certificates, PEM.")
 @option("--config", type=PEM, help="TOML file with [privacy], [retention], [[prices]].")
 @option("--demo", is_flag=True, help="Load the sample session and start the example chat application.")
 @option("--demo-port", type=click.IntRange(0, 65535), default=8600, show_default=True, help="Port of the example.")

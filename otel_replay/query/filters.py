@@ -36,11 +36,13 @@ class _OfCalls(_Period, total=False):
 
 
 class SessionFilters(_OfCalls, total=False):
-    """Of sessions. ``service``, ``model`` and ``has_error`` speak of their AI spans, ``text`` of what these say."""
+    """Of sessions. ``service`` and ``model`` speak of their AI spans, ``text`` of what these say, ``has_error`` of
+    everything in them; ``tag`` is one of those that a session manager gave."""
 
     state: str | None
     has_error: bool | None
     text: str | None
+    tag: str | None
 
 
 class CallFilters(_OfCalls, total=False):

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, Unpack
 
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from otel_replay.errors import InvalidRequest, NotFound, StoreError
+from otel_replay.errors import InvalidRequest, NotFound
 from otel_replay.genai.identity import session_of
-from otel_replay.model import DEFAULT_PROJECT, DomEvent, Gap, Session, StoredLog, StoredSpan
+from otel_replay.model import DEFAULT_PROJECT, Session, StoredLog, StoredSpan
 from otel_replay.otlp import json as otlp_json
 from otel_replay.query.filters import (
     CallFilters,
@@ -22,19 +22,17 @@ from otel_replay.query.filters import (
     span_filter,
 )
 from otel_replay.query.following import wait_for
-from otel_replay.query.recordings import MAX_PAGE_BYTES, RecordingPage, StreamRecording, read_recording
+from otel_replay.query.recordings import LocalRecordings
 from otel_replay.query.search import search_page_dict
-from otel_replay.query.sessions import DEFAULT_LIMIT, check_limit, decode_cursor, page_dict, skipped
+from otel_replay.query.sessions import DEFAULT_LIMIT, check_limit, decode_cursor, page_dict, session_dict, skipped
 from otel_replay.query.statistics import DEFAULT_GROUPS, table_dict
 from otel_replay.query.traces import trace_page_dict
+from otel_replay.query.uploads import WriteChunks
+from otel_replay.query.views import merged, near
 from otel_replay.recording.streams import find_gaps
 from otel_replay.recording.untrusted import storable
 from otel_replay.store.base import Reader
 from otel_replay.timeline import StreamView, Subject, Timeline, build_timeline
-
-AROUND_TRACE_NS = 10 * 10**9
-"""A trace's timeline shows the page from this long before the trace to this long after it: the click that caused it
-comes just before, and the words stay on the page after."""
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -52,10 +50,10 @@ class _Parts(NamedTuple):
 class LocalReplay:
     """Timelines, sessions and recordings of one project; ``close()`` lets go of the store."""
 
-    def __init__(self, reader: Reader, project: int = DEFAULT_PROJECT) -> None:
+    def __init__(self, reader: Reader, project: int = DEFAULT_PROJECT, write: WriteChunks | None = None) -> None:
         self._reader = reader
         self._project = project
-        self.recordings = LocalRecordings(reader, project)
+        self.recordings = LocalRecordings(reader, project, write)
 
     def of_project(self, project: int) -> LocalReplay:
         """The same questions about another project."""
@@ -110,6 +108,20 @@ class LocalReplay:
         limit, after = check_limit(limit), decode_cursor(cursor)
         skip = skipped(page, limit, cursor)
         return page_dict(self._reader.sessions(self._project, wanted, limit=limit, after=after, skip=skip))
+
+    def session(self, session_id: str) -> dict[str, Any]:
+        """One session, as :meth:`sessions` lists it. Raises :class:`NotFound`."""
+        found = self._reader.session_summary(self._project, session_id)
+        if found is None:
+            raise _no_such("session", session_id)
+        return session_dict(found)
+
+    def folded(self, session_id: str) -> Session:
+        """What is known of a session without looking at what belongs to it. Raises :class:`NotFound`."""
+        found = self._reader.session(self._project, session_id)
+        if found is None:
+            raise _no_such("session", session_id)
+        return found
 
     def stats(
         self,
@@ -195,7 +207,7 @@ class LocalReplay:
         logs = [log for part in parts for log in part.logs]
         if not sessions and not spans and not logs:
             raise _no_such(subject.kind, subject.id)
-        streams = _merged([part.streams for part in parts])
+        streams = merged([part.streams for part in parts])
         waiting = {session: max(part.waiting.get(session, 0) for part in parts) for session in sessions}
         return self._build(subject, list(sessions.values()), spans, logs, streams, waiting)
 
@@ -205,12 +217,10 @@ class LocalReplay:
         sessions = self._sessions_of(trace_id, spans, logs)
         waiting = self._waiting(sessions)
         views = [view for session in sessions for view in self._streams(session.session_id)]
-        return _Parts(sessions, spans, logs, _near(views, trace_id, spans, logs), waiting)
+        return _Parts(sessions, spans, logs, near(views, trace_id, spans, logs), waiting)
 
     def _session_timeline(self, session_id: str) -> Timeline:
-        session = self._reader.session(self._project, session_id)
-        if session is None:
-            raise _no_such("session", session_id)
+        session = self.folded(session_id)
         own_spans = self._reader.spans_of_session(self._project, session_id)
         logs = self._reader.logs_of_session(self._project, session_id)
         traces = {span.trace_id for span in own_spans} | {*self._reader.traces_of_session(self._project, session_id)}
@@ -261,59 +271,6 @@ class LocalReplay:
         return replace(timeline, warnings=(*timeline.warnings, warning))
 
 
-class LocalRecordings:
-    """Recordings of one project."""
-
-    def __init__(self, reader: Reader, project: int) -> None:
-        self._reader = reader
-        self._project = project
-
-    def download(
-        self,
-        session_id: str,
-        stream: str | None = None,
-        *,
-        from_unix_nano: int | None = None,
-        to_unix_nano: int | None = None,
-    ) -> list[StreamRecording]:
-        """Every stream of a session (or the one named), each with its rrweb events exactly as they were sent.
-
-        With ``from_unix_nano`` from the nearest earlier full snapshot on.
-        """
-        return self.page(
-            session_id, stream=stream, from_unix_nano=from_unix_nano, to_unix_nano=to_unix_nano, max_bytes=2**62
-        ).streams
-
-    def page(
-        self,
-        session_id: str,
-        *,
-        stream: str | None = None,
-        from_unix_nano: int | None = None,
-        to_unix_nano: int | None = None,
-        max_bytes: int = MAX_PAGE_BYTES,
-        cursor: str | None = None,
-    ) -> RecordingPage:
-        """Part of a recording; with ``from_unix_nano`` from the nearest earlier full snapshot on."""
-        return read_recording(
-            self._reader,
-            self._project,
-            session_id,
-            stream=stream,
-            from_unix_nano=from_unix_nano,
-            to_unix_nano=to_unix_nano,
-            max_bytes=max_bytes,
-            cursor=cursor,
-        )
-
-    def upload(self, session_id: str, events: Sequence[dict[str, Any]], *, stream: str = "main") -> int:
-        """Not from here: a file has one writer."""
-        raise StoreError(
-            "a file opened for reading takes no recordings",
-            hint="open the running server instead: otel_replay.open('http://127.0.0.1:4318')",
-        )
-
-
 def check_trace_id(trace_id: str) -> str:
     """In lower case; raises :class:`InvalidRequest` for anything but 32 hexadecimal digits."""
     if not _TRACE_ID.fullmatch(trace_id.lower()):
@@ -323,42 +280,3 @@ def check_trace_id(trace_id: str) -> str:
 
 def _no_such(what: str, wanted: str) -> NotFound:
     return NotFound(f"no {what} {wanted[:200]}", hint="otel-replay sessions lists what there is")
-
-
-def _near(
-    views: Iterable[StreamView], trace_id: str, spans: Sequence[StoredSpan], logs: Sequence[StoredLog]
-) -> list[StreamView]:
-    """The views cut to the time of a trace, but for events that carry its id."""
-    times = [time for one in spans for time in (one.span.start_time_unix_nano, one.span.end_time_unix_nano)]
-    times += [one.record.time_unix_nano or one.record.observed_time_unix_nano for one in logs]
-    times += [event.time_unix_nano for view in views for event in view.dom_events if event.trace_id == trace_id]
-    if not times:
-        return []
-    start, end = min(times) - AROUND_TRACE_NS, max(times) + AROUND_TRACE_NS
-
-    def within(event: DomEvent) -> bool:
-        return start <= event.time_unix_nano <= end
-
-    return [
-        StreamView(
-            view.session_id,
-            view.stream_id,
-            [event for event in view.dom_events if within(event)],
-            [gap for gap in view.gaps if gap.from_unix_nano <= end and gap.to_unix_nano >= start],
-        )
-        for view in views
-    ]
-
-
-def _merged(parts: Iterable[Iterable[StreamView]]) -> list[StreamView]:
-    """One view of each stream from those of several traces, nothing twice."""
-    events: dict[tuple[str, str], dict[tuple[int, int], DomEvent]] = {}
-    gaps: dict[tuple[str, str], dict[int, Gap]] = {}
-    for view in (view for part in parts for view in part):
-        key = (view.session_id, view.stream_id)
-        events.setdefault(key, {}).update({(event.seq, event.index): event for event in view.dom_events})
-        gaps.setdefault(key, {}).update({gap.after_seq: gap for gap in view.gaps})
-    return [
-        StreamView(*key, [seen[place] for place in sorted(seen)], [gaps[key][seq] for seq in sorted(gaps[key])])
-        for key, seen in events.items()
-    ]

@@ -11,7 +11,7 @@ from otel_replay.query.times import parse_duration, parse_time
 from otel_replay.recording.untrusted import storable
 
 _CALLS = "session conversation user feature label service model provider variant since until"
-SESSIONS = "user feature label service model state has_error q since until limit cursor page"
+SESSIONS = "user feature label tag service model state has_error q since until limit cursor page"
 STATS = f"by {_CALLS} limit wait"
 SEARCH = f"q {_CALLS} limit cursor wait"
 TRACES = "service operation attr status min_duration max_duration since until limit cursor"

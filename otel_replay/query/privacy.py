@@ -9,7 +9,7 @@ from typing import Any
 from otel_replay.access.administration import project_of
 from otel_replay.access.guard import Caller
 from otel_replay.access.registry import SERVER_PROJECT, Registry
-from otel_replay.errors import Forbidden, InvalidRequest
+from otel_replay.errors import Forbidden, InvalidRequest, NotFound
 from otel_replay.privacy.retention import Retention, Retentions
 from otel_replay.store.sqlite import SqliteStore
 from otel_replay.store.sqlite.erasure import SUBJECTS, Subject
@@ -34,7 +34,8 @@ class PrivacyDesk:
     def erase(self, caller: Caller, given: Mapping[str, Any]) -> dict[str, Any]:
         """``kind`` (session, trace, user, key) and ``id``; ``vacuum`` to write the file anew. Gives how much went.
 
-        What a key wrote is looked for in its project, where none is named.
+        What a key wrote is looked for in its project, where none is named. Raises :class:`NotFound` where nothing was
+        there, having kept it from coming.
         """
         _refuse_unknown(given, "kind id vacuum project")
         subject, vacuum = _subject(given), given.get("vacuum")
@@ -45,6 +46,11 @@ class PrivacyDesk:
         with self._noted(project, caller.key_id, "erase", subject):
             erased = self._privacy.erase(project, subject, vacuum=vacuum)
         self._registry.refresh()
+        if erased.is_nothing and erased.scrubbed:
+            raise NotFound(
+                f"nothing is stored of {subject.kind} {str(given['id'])[:200]}",
+                hint="it is noted all the same: what comes of it within a week is not stored",
+            )
         return asdict(erased)
 
     def finish_erasing(self, stopping: Callable[[], bool]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from otel_replay.errors import InvalidRequest, NotFound
+from otel_replay.errors import InvalidRequest, NotFound, StoreError
 from otel_replay.model import Chunk, Gap
-from otel_replay.recording.events import MAX_SEQ
+from otel_replay.query.uploads import PART_BYTES, WriteChunks, chunk_bodies
+from otel_replay.recording.events import MAX_SEQ, Event, parse_events
 from otel_replay.recording.streams import ChunkInfo, find_gaps, join_pieces, snapshot_before
 from otel_replay.store.base import Reader
 from otel_replay.timeline.entry import gap_dict
@@ -26,7 +27,10 @@ class StreamRecording:
     from_seq: int
     to_seq: int
     gaps: Sequence[Gap]
-    events: list[dict[str, Any]]
+    events: list[Any]
+    """rrweb events, or whatever ``read`` made of them."""
+    playable: bool = True
+    """False for a stream without any full snapshot: a format that is only kept, or what came before the first one."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -34,6 +38,7 @@ class StreamRecording:
             "from_seq": self.from_seq,
             "to_seq": self.to_seq,
             "gaps": [gap_dict(gap) for gap in self.gaps],
+            "playable": self.playable,
             "events": self.events,
         }
 
@@ -46,6 +51,87 @@ class RecordingPage(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         return {"streams": [stream.to_dict() for stream in self.streams], "next_cursor": self.next_cursor}
+
+
+class LocalRecordings:
+    """Recordings of one project."""
+
+    def __init__(self, reader: Reader, project: int, write: WriteChunks | None = None) -> None:
+        self._reader = reader
+        self._project = project
+        self._write = write
+
+    def download(
+        self,
+        session_id: str,
+        stream: str | None = None,
+        *,
+        from_unix_nano: int | None = None,
+        to_unix_nano: int | None = None,
+    ) -> list[StreamRecording]:
+        """Every stream of a session (or the one named), each with its rrweb events exactly as they were sent.
+
+        With ``from_unix_nano`` from the nearest earlier full snapshot on.
+        """
+        return self.page(
+            session_id, stream=stream, from_unix_nano=from_unix_nano, to_unix_nano=to_unix_nano, max_bytes=2**62
+        ).streams
+
+    def page(
+        self,
+        session_id: str,
+        *,
+        stream: str | None = None,
+        from_unix_nano: int | None = None,
+        to_unix_nano: int | None = None,
+        max_bytes: int = MAX_PAGE_BYTES,
+        cursor: str | None = None,
+        read: Callable[[bytes], Iterable[Any]] = parse_events,
+    ) -> RecordingPage:
+        """Part of a recording; with ``from_unix_nano`` from the nearest earlier full snapshot on.
+
+        ``read`` gives the events of a chunk: :func:`event_texts` for whoever only hands them on.
+        """
+        return read_recording(
+            self._reader,
+            self._project,
+            session_id,
+            stream=stream,
+            from_unix_nano=from_unix_nano,
+            to_unix_nano=to_unix_nano,
+            max_bytes=max_bytes,
+            cursor=cursor,
+            read=read,
+        )
+
+    def pages(self, session_id: str, *, stream: str | None = None) -> Iterator[RecordingPage]:
+        """A whole recording, a page at a time, the first one read at once; none for a session without one."""
+        if not self._reader.streams(self._project, session_id):
+            return iter(())
+
+        def read(cursor: str | None) -> RecordingPage:
+            return self.page(session_id, stream=stream, max_bytes=PART_BYTES, cursor=cursor)
+
+        return _followed(read(None), read)
+
+    def upload(self, session_id: str, events: Iterable[Event], *, stream: str = "main") -> int:
+        """Stores rrweb events behind those of the stream; the number of the last chunk that they are.
+
+        Large recordings go in several chunks. The same events again are the same chunks: what broke off can be sent
+        again. While a server writes the file they go through it. Raises :class:`InvalidRequest` that says which event
+        is none, before anything is stored.
+        """
+        if self._write is None:
+            raise StoreError("this takes no recordings", hint="upload to what otel_replay.open() opens")
+        return self._write(session_id, stream, chunk_bodies(stream, events))
+
+
+def _followed(page: RecordingPage, read: Callable[[str], RecordingPage]) -> Iterator[RecordingPage]:
+    """A page and all that come after it."""
+    yield page
+    while page.next_cursor is not None:
+        page = read(page.next_cursor)
+        yield page
 
 
 class _Position(NamedTuple):
@@ -63,6 +149,7 @@ def read_recording(
     to_unix_nano: int | None = None,
     max_bytes: int = MAX_PAGE_BYTES,
     cursor: str | None = None,
+    read: Callable[[bytes], Iterable[Any]] = parse_events,
 ) -> RecordingPage:
     """One page of a session's recording.
 
@@ -84,7 +171,7 @@ def read_recording(
             first = position.seq
         if left <= 0:
             return RecordingPage(page, _encode(_Position(stream_id, first)))
-        part = _read_part(reader, (project, session_id, stream_id), first, last, left)
+        part = _read_part(reader, (project, session_id, stream_id), first, last, left, read)
         page.append(_recording(stream_id, infos, first, last, part))
         if part.next_seq is not None:
             return RecordingPage(page, _encode(_Position(stream_id, part.next_seq)))
@@ -116,19 +203,26 @@ def _bounds(infos: Sequence[ChunkInfo], from_unix_nano: int | None, to_unix_nano
 class _Part(NamedTuple):
     """``read`` are the numbers of the chunks that were read for it, perhaps of the next piece's, too."""
 
-    events: list[dict[str, Any]]
+    events: list[Any]
     last_seq: int
     size: int
     next_seq: int | None
     read: set[int]
 
 
-def _read_part(reader: Reader, stream: tuple[int, str, str], first: int, last: int, max_bytes: int) -> _Part:
+def _read_part(
+    reader: Reader,
+    stream: tuple[int, str, str],
+    first: int,
+    last: int,
+    max_bytes: int,
+    read: Callable[[bytes], Iterable[Any]],
+) -> _Part:
     """Whole pieces until ``max_bytes`` are passed, at least one; a sliced event is never cut."""
     sizes: dict[int, int] = {}
     chunks = _measured(reader.chunks(*stream, from_seq=first, to_seq=last), sizes)
     part = _Part([], first, 0, None, set())
-    for piece in join_pieces(chunks):
+    for piece in join_pieces(chunks, read):
         if part.events and part.size >= max_bytes:
             part = part._replace(next_seq=piece.first_seq)
             break
@@ -149,7 +243,8 @@ def _recording(stream_id: str, infos: Sequence[ChunkInfo], first: int, last: int
     end = last if part.next_seq is None else part.next_seq - 1
     damaged = {info.seq for info in infos if first <= info.seq <= end} - part.read
     within = [gap for gap in find_gaps(stream_id, infos, damaged) if first - 1 <= gap.after_seq < end]
-    return StreamRecording(stream_id, first, part.last_seq, within, part.events)
+    playable = any(info.has_full_snapshot for info in infos)
+    return StreamRecording(stream_id, first, part.last_seq, within, part.events, playable)
 
 
 def _encode(position: _Position) -> str:

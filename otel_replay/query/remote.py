@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Unpack
 from urllib.parse import quote
 
@@ -23,11 +23,16 @@ from otel_replay.errors import (
 from otel_replay.query.filters import CallFilters, SessionFilters, SpanFilters
 from otel_replay.query.parameters import SEARCH, SESSIONS, STATS, TRACES, written
 from otel_replay.query.recordings import StreamRecording
+from otel_replay.query.uploads import chunk_bodies
+from otel_replay.recording.events import Event
 from otel_replay.recording.untrusted import storable
 from otel_replay.timeline import Timeline
 from otel_replay.timeline.parse import gap_from_dict, timeline_from_dict
 
 TIMEOUT_S = 30.0
+WAITS_S = (1.0, 2.0, 4.0)
+"""Servers ask to come back after a second."""
+
 _ERRORS: dict[int, type[ReplayError]] = {
     400: InvalidRequest,
     401: Unauthenticated,
@@ -88,6 +93,9 @@ class RemoteReplay:
     def sessions(self, **asked: Unpack[SessionQuestion]) -> dict[str, Any]:
         return self._http.document("/api/v1/sessions", written(asked, SESSIONS))
 
+    def session(self, session_id: str) -> dict[str, Any]:
+        return self._http.document(f"/api/v1/sessions/{quote(session_id, safe='')}")
+
     def stats(self, by: str = "model", **asked: Unpack[StatsQuestion]) -> dict[str, Any]:
         return self._http.document("/api/v1/stats", written({"by": by, **asked}, STATS))
 
@@ -137,19 +145,25 @@ class RemoteRecordings:
                 streams[found.stream_id] = _joined(before, found) if before else found
         return list(streams.values())
 
-    def upload(self, session_id: str, events: Sequence[dict[str, Any]], *, stream: str = "main") -> int:
-        """Stores rrweb events as the stream's next chunk; returns its sequence number. The same events again are the
-        same chunk."""
+    def upload(self, session_id: str, events: Iterable[Event], *, stream: str = "main") -> int:
+        """Stores rrweb events behind those of the stream; the number of the last chunk that they are.
+
+        Large recordings go in several chunks. The same events again are the same chunks: what broke off can be sent
+        again. Raises :class:`InvalidRequest` that says which event is none, before anything is sent.
+        """
+        return self.send(session_id, stream, chunk_bodies(stream, events))
+
+    def send(self, session_id: str, _stream: str, bodies: Sequence[bytes]) -> int:
+        """Stores chunks, which name their stream, in order; the number of the last one."""
         path = f"/api/v1/sessions/{quote(session_id, safe='')}/events"
-        answer = self._http.post(path, json.dumps({"stream_id": stream, "events": list(events)}).encode())
-        return int(answer["seq"])
+        return [int(self._http.patiently(path, body)["seq"]) for body in bodies][-1]
 
 
 class Http:
     """One server; ``ca`` is a PEM file of the authorities to trust instead of the usual ones."""
 
     def __init__(self, url: str, key: str | None = None, ca: str | None = None) -> None:
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of the environment is not meant for a receiver
         self._session.max_redirects = 0  # a key goes where it was meant to go
@@ -181,13 +195,22 @@ class Http:
     def close(self) -> None:
         self._session.close()
 
+    def patiently(self, path: str, body: bytes) -> dict[str, Any]:
+        """As :meth:`post`, to a server that may be busy for a while."""
+        for wait_s in WAITS_S:
+            try:
+                return self.post(path, body)
+            except (RateLimited, StoreUnavailable):
+                time.sleep(wait_s)
+        return self.post(path, body)
+
     def ask(self, method: str, path: str, **options: Any) -> Any:
         """The answer. Raises what the server's error stands for."""
         try:
-            answer = self._session.request(method, self._url + path, timeout=TIMEOUT_S, **options)
+            answer = self._session.request(method, self.url + path, **{"timeout": TIMEOUT_S, **options})
         except requests.RequestException as error:
             raise RetryableError(
-                f"no answer from {self._url}: {error}", hint="is the server running? otel-replay serve"
+                f"no answer from {self.url}: {error}", hint="is the server running? otel-replay serve"
             ) from error
         if answer.status_code >= 400:
             kind = _ERRORS.get(answer.status_code, ReplayError)
@@ -204,7 +227,8 @@ def _detail(answer: Any) -> str:
 
 def _stream(part: dict[str, Any]) -> StreamRecording:
     gaps = [gap_from_dict(gap) for gap in part["gaps"]]
-    return StreamRecording(part["stream_id"], part["from_seq"], part["to_seq"], gaps, part["events"])
+    playable = bool(part.get("playable", True))
+    return StreamRecording(part["stream_id"], part["from_seq"], part["to_seq"], gaps, part["events"], playable)
 
 
 def _joined(before: StreamRecording, after: StreamRecording) -> StreamRecording:
@@ -214,4 +238,5 @@ def _joined(before: StreamRecording, after: StreamRecording) -> StreamRecording:
         after.to_seq,
         [*before.gaps, *after.gaps],
         before.events + after.events,
+        before.playable,
     )

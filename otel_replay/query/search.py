@@ -17,8 +17,10 @@ def search_page_dict(page: SearchPage, waiting: int) -> dict[str, Any]:
                    "user", "snippet", "highlights": [[start, end], ...]}],
          "next_cursor": null, "waiting": 0}
 
-    ``highlights`` count characters of ``snippet``. ``waiting`` texts are stored and not searchable yet. A filter that
-    rejects very much ends a page early: it may have few hits, or none, and yet a ``next_cursor``.
+    A text that only a log record tells, as some libraries send messages, has that record's time; of one whose span is
+    not stored (yet) only the ids are known. ``highlights`` count characters of ``snippet``. ``waiting`` texts are
+    stored and not searchable yet. A filter that rejects very much ends a page early: it may have few hits, or none, and
+    yet a ``next_cursor``.
     """
     return {
         "hits": [_hit_dict(hit) for hit in page.hits],

@@ -10,6 +10,7 @@ from otel_replay.errors import InvalidRequest
 from otel_replay.model import MAX_UNIX_NANO
 from otel_replay.recording.untrusted import storable
 from otel_replay.store.base import COUNTED_SESSIONS, SessionPage, SessionSummary
+from otel_replay.store.managed import METADATA, PREFERENCES, expires_of, object_of, tags_of
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
@@ -29,9 +30,15 @@ def skipped(page: int | None, limit: int, cursor: str | None) -> int:
 
 
 def session_dict(summary: SessionSummary) -> dict[str, Any]:
-    """One session as JSON; times as strings of Unix nanoseconds."""
+    """One session as JSON; times as strings of Unix nanoseconds.
+
+    ``errors`` is how much failed in it: calls (each once), other spans, log records, exceptions, what the page's
+    recording tells of. ``name``, ``tags``, ``metadata``, ``preferences`` and ``expires_unix_nano`` are what a session
+    manager said.
+    """
     session = summary.session
     attributes = session.attributes
+    expires = expires_of(attributes)
     return {
         "session_id": session.session_id,
         "state": session.state,
@@ -41,6 +48,11 @@ def session_dict(summary: SessionSummary) -> dict[str, Any]:
         "feature": attributes.get("feature"),
         "label": attributes.get("label"),
         "service": attributes.get("service.name"),
+        "name": attributes.get("session.name") or None,
+        "tags": tags_of(attributes),
+        "metadata": object_of(attributes, METADATA),
+        "preferences": object_of(attributes, PREFERENCES),
+        "expires_unix_nano": None if expires is None else str(expires),
         "attributes": dict(attributes),
         "interactions": summary.interactions,
         "actions": summary.actions,

@@ -22,10 +22,11 @@ def table_dict(by: str, table: StatisticsTable, waiting: int) -> dict[str, Any]:
                                     "duration_ns"}],
          "total": {... without "group"}, "since_unix_nano", "until_unix_nano", "waiting": 0}
 
-    Every call is counted once, whoever tells of it. ``costs_usd`` are the parts of ``cost_usd`` by where they are from.
-    ``duration_ns`` is from the first start to the last end of the calls, null where roll-ups answer: it is there by
-    session and by conversation, and with the filters of these. ``waiting`` interactions are stored and not counted yet.
-    What no span said is null.
+    Every call is counted once, whoever tells of it. ``errors`` are calls that failed; by session, and with the filter
+    of one, all errors of a session, as lists of sessions count them, unless a filter asks for what only calls have.
+    ``costs_usd`` are the parts of ``cost_usd`` by where they are from. ``duration_ns`` is from the first start to the
+    last end of the calls, null where roll-ups answer: it is there by session and by conversation, and with the filters
+    of these. ``waiting`` interactions are stored and not counted yet. What no span said is null.
     """
     return {
         "by": by,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 import zstandard
@@ -30,15 +31,15 @@ async def read_body(request: Request, hold: Hold, limit: int) -> bytes:
     Raises :class:`RequestTooLarge` or :class:`Overloaded` as soon as a limit is passed, and Starlette's
     ``ClientDisconnect`` where the sender goes away.
     """
-    parts: list[bytes] = []
+    body = BytesIO()  # grows in place and gives its bytes away: parts that are joined in the end are there twice
     left = limit
     async for part in request.stream():
         left -= len(part)
         if left < 0:
             raise _too_large("body", limit)
         hold.add(len(part))
-        parts.append(part)
-    return b"".join(parts)
+        body.write(part)
+    return body.getvalue()
 
 
 def decompress(data: bytes, encoding: str, limit: int) -> bytes:
@@ -53,23 +54,23 @@ def decompress(data: bytes, encoding: str, limit: int) -> bytes:
 
 
 def _gunzip(data: bytes, limit: int) -> bytes:
-    output = bytearray()
-    members = 0
+    members: list[bytes] = []
+    left = limit
     while data:
-        members += 1
-        if members > MAX_GZIP_MEMBERS:
+        if len(members) == MAX_GZIP_MEMBERS:
             raise InvalidRequest(f"the gzip body has over {MAX_GZIP_MEMBERS} members", hint="compress it in one go")
         decoder = isal_zlib.decompressobj(wbits=31)
         try:
-            output += decoder.decompress(data, limit + 1 - len(output))
+            members.append(decoder.decompress(data, left + 1))
         except isal_zlib.error as error:  # type: ignore[misc]  # its stub declares a value
             raise InvalidRequest(f"the gzip body is broken: {error}") from error
-        if len(output) > limit or decoder.unconsumed_tail:
+        left -= len(members[-1])
+        if left < 0 or decoder.unconsumed_tail:
             raise _too_large("decompressed body", limit)
         if not decoder.eof:
             raise InvalidRequest("the gzip body ends too early")
         data = decoder.unused_data
-    return bytes(output)
+    return b"".join(members)  # of one member that is the member itself
 
 
 def _inflate(data: bytes, limit: int) -> bytes:
@@ -91,22 +92,22 @@ def _inflate(data: bytes, limit: int) -> bytes:
 
 def _unzstd(data: bytes, limit: int) -> bytes:
     decoder = zstandard.ZstdDecompressor(max_window_size=2**27).decompressobj()
-    output, consumed = bytearray(), 0
+    output, consumed = BytesIO(), 0
     for start in range(0, len(data), ZSTD_STEP_BYTES):
         if decoder.eof:
             break
         try:
-            output += decoder.decompress(data[start : start + ZSTD_STEP_BYTES])
+            output.write(decoder.decompress(data[start : start + ZSTD_STEP_BYTES]))
         except zstandard.ZstdError as error:
             raise InvalidRequest(f"the zstd body is broken: {error}") from error
-        if len(output) > limit:
+        if output.tell() > limit:
             raise _too_large("decompressed body", limit)
         consumed = start + ZSTD_STEP_BYTES
     if data and not decoder.eof:
         raise InvalidRequest("the zstd body ends too early")
     if decoder.unused_data or consumed < len(data):
         raise InvalidRequest("the zstd body goes on after its first frame", hint="compress it as one frame")
-    return bytes(output)
+    return output.getvalue()
 
 
 _DECODERS: dict[str, Callable[[bytes, int], bytes]] = {"deflate": _inflate, "gzip": _gunzip, "zstd": _unzstd}

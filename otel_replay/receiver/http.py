@@ -217,16 +217,20 @@ class HttpReceiver:
         about = {after: self._upload, **self._told}
         named = {f"{before}{{session_id:any}}{end}": app for end, app in about.items()}
         apps: dict[str, IngestRoute] = {**self._exports, **named}
+        return [self.route(path, app) for path, app in apps.items()]
+
+    def route(self, path: str, app: IngestRoute) -> Route:
+        """A route of ingest, which pages may send to. OPTIONS belongs to it: CORS, inside, sees the preflight."""
         cors = Middleware(
             _Cors,
             may_send_from=self.guard.may_send_from,
             allow_methods=["POST"],
             allow_headers=["*"],
+            allow_credentials=True,  # beacons come with cookies, which no route of ingest reads, or not at all
             expose_headers=["Retry-After"],
             max_age=7200,  # Chromium's own default is 5 s, and at unload only the preflight would arrive
         )
-        # OPTIONS belongs to the route so that the CORS layer inside it sees the preflight.
-        return [Route(path, app, methods=["POST", "OPTIONS"], middleware=[cors]) for path, app in apps.items()]
+        return Route(path, app, methods=["POST", "OPTIONS"], middleware=[cors])
 
     def app_for(self, path: str) -> IngestRoute | None:
         """The route that serves a path, as the router would find it."""

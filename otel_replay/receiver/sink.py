@@ -17,8 +17,8 @@ class SqliteSink:
 
     def __init__(self, path: str) -> None:
         self._store = SqliteStore(path)
-        # Pieces of recordings do not come from applications; a server that opens the file would distill them.
-        self._handler = Handler(self._store, time.time_ns, lambda: None, _usual_redaction(self._store))
+        self._has_chunks = False
+        self._handler = Handler(self._store, time.time_ns, self._note_chunks, _usual_redaction(self._store))
 
     def export_traces(self, body: bytes) -> None:
         """Stores a serialised ``ExportTraceServiceRequest``; on disk when it returns."""
@@ -28,12 +28,23 @@ class SqliteSink:
         """Stores a serialised ``ExportLogsServiceRequest``, likewise."""
         self._handler.export(Signal.LOGS, body, Sender(DEFAULT_PROJECT, Source.SERVER))
 
+    def upload(self, session_id: str, stream_id: str, payload: bytes) -> int:
+        """Stores a chunk of a recording, JSON as the chunk route takes it; its number in the stream."""
+        sender = Sender(DEFAULT_PROJECT, Source.SERVER)
+        return self._handler.upload(session_id, stream_id, None, payload, None, sender).seq
+
     def erase_session(self, session_id: str) -> None:
         """Erases everything that is stored of a session, down to the bytes."""
         self._store.privacy.erase(DEFAULT_PROJECT, Subject("session", session_id))
 
     def close(self) -> None:
+        """What came of recordings is distilled first."""
+        if self._has_chunks:
+            self._store.distill()
         self._store.close()
+
+    def _note_chunks(self) -> None:
+        self._has_chunks = True
 
 
 def _usual_redaction(store: SqliteStore) -> ProjectRedaction:

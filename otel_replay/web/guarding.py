@@ -121,8 +121,8 @@ def _outcome(status: int) -> str:
 
 
 def _kind_of(path: str) -> str:
-    """What a path is about: sessions for ``/api/v1/sessions/{id}``."""
-    parts = path.split("/")
+    """What a path is about: sessions for ``/api/v1/sessions/{id}``, and ``/api/session-replay/{id}``."""
+    parts = path.replace("/api/session-replay/", "/api/v1/sessions/").split("/")
     return parts[3] if len(parts) > 3 else ""
 
 

@@ -19,7 +19,9 @@ from otel_replay.access.scopes import ROUTES, Rule, Scope
 from otel_replay.query.parameters import SEARCH, SESSIONS, STATS, TRACES
 from otel_replay.receiver.bodies import ENCODINGS
 from otel_replay.web import schemas
+from otel_replay.web import session_replay_schemas as session_replay
 from otel_replay.web.schemas import PARAMETERS, Schema, array, obj
+from otel_replay.web.session_replay import FILTERS
 
 JSON, PROTOBUF, PROBLEM, HTML = "application/json", "application/x-protobuf", "application/problem+json", "text/html"
 
@@ -32,6 +34,7 @@ class _Operation(NamedTuple):
     query: str = ""
     """Names of parameters; one with ``!`` must be there."""
     body: Schema | None = None
+    body_required: bool = True
     kinds: tuple[str, ...] = (JSON,)
     status: int = 200
 
@@ -83,6 +86,11 @@ OPERATIONS: dict[str, _Operation] = {
         SEARCH.replace("q ", "q! "),
     ),
     "GET /api/v1/stats": _Operation("Calls, tokens, cost, latency.", schemas.STATISTICS, STATS),
+    "POST /api/v1/facts": _Operation(
+        "What receivers tell each other; internal, with a version.",
+        obj(version=schemas.COUNT, answers=array(schemas.ANY_OBJECT)),
+        body=obj(version=schemas.COUNT, questions=array(schemas.ANY_OBJECT)),
+    ),
     "POST /api/v1/sessions/{id:any}/share": _Operation("A link to a session.", schemas.SHARE, body=schemas.SHARING),
     "POST /api/v1/traces/{id}/share": _Operation("A link to a trace.", schemas.SHARE, body=schemas.SHARING),
     "GET /api/v1/shares": _Operation("Links that hold.", obj(shares=array(schemas.SHARE))),
@@ -100,6 +108,28 @@ OPERATIONS: dict[str, _Operation] = {
     ),
     "POST /api/v1/prune": _Operation("Forgets what is too old or too much.", schemas.PRUNED, body=schemas.PRUNING),
     "GET /api/v1/audit": _Operation("Who did what, newest first.", schemas.AUDIT, "kind id limit before project"),
+    "GET /api/v1/sessions/{id:any}": _Operation("One session.", schemas.SESSION_OF_PROJECT),
+    "GET /api/v1/sessions/{id:any}/events": _Operation(
+        "The full recording: the events of all streams, one after the other, or of one.", schemas.EVENTS, "stream"
+    ),
+    "GET /api/v1/projects/{id}/sessions": _Operation(
+        "Sessions of a project, newest first; a key's project wins over the one in the path.",
+        obj(
+            sessions=array(schemas.SESSION_OF_PROJECT),
+            total=schemas.COUNT,
+            total_at_least=schemas.BOOLEAN,
+            **schemas.NEXT,
+        ),
+        SESSIONS,
+    ),
+    "GET /api/session-replay/list": _Operation("Sessions, newest first.", session_replay.LIST, f"{FILTERS} page limit"),
+    "GET /api/session-replay/stats": _Operation("Totals and averages.", session_replay.STATISTICS, FILTERS),
+    "GET /api/session-replay/{id:any}": _Operation("A session, all of it in order.", session_replay.REPLAY),
+    "GET /api/session-replay/{id:any}/export": _Operation("A session as a file of JSON.", session_replay.EXPORT),
+    "POST /api/session-replay/{id:any}/export": _Operation("A session as a file of JSON.", session_replay.EXPORT),
+    "POST /api/session-replay/{id:any}/share": _Operation(
+        "A link to a session.", session_replay.SHARE, body=session_replay.SHARING, body_required=False
+    ),
     "POST /api/v1/links": _Operation(
         "An address that logs in once.",
         obj(path=schemas.TEXT, expires_unix_nano=schemas.NANOS),
@@ -110,8 +140,31 @@ _UNTOLD = _Operation("", schemas.ANY_OBJECT)
 _EXPORT = _Operation("OTLP; also with a slash at the end.", schemas.PARTIAL_SUCCESS, kinds=(JSON, PROTOBUF))
 _UPLOAD = _Operation("A piece of a recording.", schemas.RECEIPT, body=schemas.CHUNK)
 _TOLD = {
-    "snapshot": _Operation("How a running session stands.", schemas.TOLD, body=schemas.SNAPSHOT),
-    "feedback": _Operation("What somebody thought of an answer or a session.", schemas.TOLD, body=schemas.FEEDBACK),
+    "/api/v1/sessions/{session_id:any}/snapshot": _Operation(
+        "How a running session stands.", schemas.TOLD, body=schemas.SNAPSHOT
+    ),
+    "/api/v1/sessions/{session_id:any}/feedback": _Operation(
+        "What somebody thought of an answer or a session.", schemas.TOLD, body=schemas.FEEDBACK
+    ),
+    "/api/v1/sessions/": _Operation("Starts a session.", obj(id=schemas.TEXT), body=schemas.NEW_SESSION),
+    "/api/v1/session-record": _Operation(
+        "A recording, or more of one.", schemas.RECORDED, body=schemas.WHOLE_RECORDING
+    ),
+    "/api/session-replay/recording/start": _Operation(
+        "Starts a session.", obj(sessionId=schemas.TEXT), body=session_replay.START
+    ),
+    "/api/session-replay/recording/interaction": _Operation(
+        "A call to a model that is over.", obj(id=schemas.TEXT), body=session_replay.INTERACTION
+    ),
+    "/api/session-replay/recording/user-action": _Operation(
+        "What the user did.", obj(id=schemas.TEXT), body=session_replay.USER_ACTION
+    ),
+    "/api/session-replay/{session_id:any}/snapshot": _Operation(
+        "How a running session stands.", obj(id=schemas.TEXT), body=session_replay.SNAPSHOT, body_required=False
+    ),
+    "/api/session-replay/{session_id:any}/end": _Operation(
+        "Ends a session.", session_replay.ENDED, body=session_replay.END, body_required=False
+    ),
 }
 _LEFT_OUT = ("GET /assets", "GET /s/{token}")
 """Of the page: files whose names nobody has to know, and links that only a browser can follow."""
@@ -122,7 +175,7 @@ def document() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for name, rule in ROUTES.items():
         method, path = name.split(" ")
-        if name not in _LEFT_OUT and not (rule.scope is Scope.INGEST and path.endswith("/")):
+        if name not in _LEFT_OUT and not (path.startswith("/v1/") and path.endswith("/")):
             paths.setdefault(_plain(path), {})[method.lower()] = _operation(name, path, rule)
     keys = {"bearer": {"type": "http", "scheme": "bearer"}}
     keys["header"] = {"type": "apiKey", "in": "header", "name": "x-api-key"}
@@ -161,7 +214,7 @@ def _operation(name: str, path: str, rule: Rule) -> dict[str, Any]:
         described["requestBody"] = _telemetry(told)
         described["parameters"].append(_encoding())
     elif told.body is not None:
-        described["requestBody"] = {"required": True, "content": {JSON: {"schema": told.body}}}
+        described["requestBody"] = {"required": told.body_required, "content": {JSON: {"schema": told.body}}}
     return described
 
 
@@ -180,12 +233,12 @@ def _refusal(is_export: bool) -> dict[str, Any]:
 
 
 def _ingest(path: str) -> _Operation:
-    return _EXPORT if path.startswith("/v1/") else _TOLD.get(path.rpartition("/")[2], _UPLOAD)
+    return _EXPORT if path.startswith("/v1/") else _TOLD.get(path, _UPLOAD)
 
 
 def _telemetry(told: _Operation) -> dict[str, Any]:
     content = {kind: {"schema": told.body or schemas.ANY_OBJECT} if kind == JSON else {} for kind in told.kinds}
-    return {"required": True, "content": content}
+    return {"required": told.body_required, "content": content}
 
 
 def _encoding() -> dict[str, Any]:

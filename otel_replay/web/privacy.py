@@ -7,13 +7,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import Route
 
-from otel_replay.query.privacy import PrivacyDesk
+from otel_replay.query.erasing import Erasing
 from otel_replay.receiver.http import caller_of
 from otel_replay.web.access import answering
 
 
 class PrivacyRoutes:
-    def __init__(self, desk: PrivacyDesk) -> None:
+    def __init__(self, desk: Erasing) -> None:
         self._desk = desk
 
     def routes(self) -> list[Route]:

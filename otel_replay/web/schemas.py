@@ -99,6 +99,11 @@ SESSION = obj(
     has_recording=BOOLEAN,
     models=array(TEXT),
 )
+SESSION_OF_PROJECT: Schema = {
+    **SESSION,
+    "properties": {**SESSION["properties"], "id": TEXT, "project_id": COUNT, "metadata": ANY_OBJECT},
+    "required": [*SESSION["required"], "id", "project_id", "metadata"],
+}
 TRACE = obj(
     trace_id=TEXT,
     root_service=OPTIONAL_TEXT,
@@ -111,7 +116,18 @@ TRACE = obj(
     matched_span_ids=array(TEXT),
 )
 STREAM = obj(
-    stream_id=TEXT, from_seq=OPTIONAL_COUNT, to_seq=OPTIONAL_COUNT, gaps=array(ANY_OBJECT), events=array(ANY_OBJECT)
+    stream_id=TEXT,
+    from_seq=OPTIONAL_COUNT,
+    to_seq=OPTIONAL_COUNT,
+    gaps=array(ANY_OBJECT),
+    playable=BOOLEAN,
+    events=array(ANY_OBJECT),
+)
+EVENTS = obj(
+    id=TEXT,
+    session_id=TEXT,
+    events=array(ANY_OBJECT),
+    streams=array(obj(stream_id=TEXT, from_seq=COUNT, to_seq=COUNT, events=COUNT, gaps=array(ANY_OBJECT))),
 )
 HIT = obj(trace_id=TEXT, span_id=TEXT, start_unix_nano=NANOS, snippet=TEXT, highlights=array(array(COUNT)))
 USD: Schema = {"type": ["string", "null"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "US dollars, exact."}
@@ -138,6 +154,21 @@ STATISTICS = obj(
 )
 RECEIPT = obj(session_id=TEXT, stream_id=TEXT, seq=COUNT, duplicate=BOOLEAN)
 CHUNK = {"anyOf": [array(ANY_OBJECT), obj(events=array(ANY_OBJECT))]}
+NEW_SESSION: Schema = {
+    "type": "object",
+    "properties": {"project_id": {"type": ["integer", "string"]}, "metadata": {"type": ["object", "null"]}},
+    "required": ["project_id"],
+}
+WHOLE_RECORDING: Schema = {
+    "type": "object",
+    "properties": {
+        "sessionId": {"type": ["string", "integer"]},
+        "events": array(ANY_OBJECT),
+        "metadata": {"type": ["object", "null"]},
+    },
+    "required": ["sessionId", "events"],
+}
+RECORDED = obj(sessionId=TEXT, stream_id=TEXT, seq=COUNT, duplicate=BOOLEAN)
 
 TOLD = obj(session_id=TEXT, time_unix_nano=NANOS)
 _PLACE: Schema = {"type": ["integer", "null"], "minimum": 0}

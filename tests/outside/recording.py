@@ -18,7 +18,6 @@ from otel_replay.sdk import (
     Session,
     SessionLogProcessor,
     SessionManager,
-    SessionSampler,
     SessionSpanProcessor,
     session,
 )
@@ -45,13 +44,13 @@ class Recording:
 
 @contextmanager
 def recording(endpoint: str, rate: float = 1.0) -> Iterator[Recording]:
-    spans = OTelReplaySpanExporter(endpoint, spool=False)
-    sampler = SessionSampler(spans, rate)
+    spans = OTelReplaySpanExporter(endpoint, spool=False, sample_rate=rate)
+    logs = OTelReplayLogExporter(endpoint, spool=False)
+    logs.sample_with(spans)
     tracer_provider, logger_provider = TracerProvider(), LoggerProvider()
     tracer_provider.add_span_processor(SessionSpanProcessor())
-    tracer_provider.add_span_processor(SimpleSpanProcessor(sampler))
+    tracer_provider.add_span_processor(SimpleSpanProcessor(spans))
     logger_provider.add_log_record_processor(SessionLogProcessor())
-    logs = sampler.logs(OTelReplayLogExporter(endpoint, spool=False))
     logger_provider.add_log_record_processor(SimpleLogRecordProcessor(logs))
     try:
         yield Recording(endpoint, tracer_provider, logger_provider)

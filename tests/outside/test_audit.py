@@ -56,6 +56,16 @@ def test_what_is_read_is_noted_by_its_id(audited: Audited) -> None:
     assert audited.trail(kind="session", id="unknown") == [("read", "session", "failed with 404")]
 
 
+def test_sessions_read_and_exported_by_other_names_are_sessions(audited: Audited) -> None:
+    for path in ("/api/session-replay/s1", "/api/session-replay/s1/export", "/api/v1/sessions/s1/events"):
+        audited.ask("GET", path, "read")
+    audited.ask("POST", "/api/session-replay/s1/share", "share")
+    actions = [("read", "session", "ok"), ("export", "session", "ok"), ("read", "session", "ok")]
+    assert audited.trail(kind="session", id="s1") == [*actions, ("share", "session", "ok")]
+    audited.ask("GET", "/api/session-replay/list", "read")
+    assert audited.trail()[-1] == ("read", "sessions", "ok")
+
+
 def test_reading_over_grpc_is_noted_too(audited: Audited) -> None:
     request = replay_pb2.GetTimelineRequest(session_id="s1")
     method = "/otel_replay.v1.ReplayService/GetTimeline"

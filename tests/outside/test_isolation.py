@@ -91,6 +91,12 @@ QUERIES = {
     "GET /api/v1/services/{id:any}/operations": ["service-{mark}"],
     "GET /api/v1/search": ["?q=about"],
     "GET /api/v1/stats": ["?by=feature", "?by=user", "?by=service"],
+    "GET /api/v1/projects/{id}/sessions": ["1", "default", "{mark}"],
+    "GET /api/v1/sessions/{id:any}": [SESSION],
+    "GET /api/v1/sessions/{id:any}/events": [SESSION],
+    "GET /api/session-replay/list": ["", "?userId=user-{mark}"],
+    "GET /api/session-replay/{id:any}": [SESSION],
+    "GET /api/session-replay/{id:any}/export": [SESSION],
 }
 """Every route that reads, with an id that both projects have, or a question about all."""
 
@@ -106,6 +112,12 @@ THE_OTHER_S = {
     "GET /api/v1/services/{id:any}/operations": ["service-{other}", f"{ONLY_SERVICE}-{{other}}"],
     "GET /api/v1/search": ["?q={other}"],
     "GET /api/v1/stats": ["?by=feature&feature={other}", "?by=user&user=user-{other}"],
+    "GET /api/v1/projects/{id}/sessions": ["1?user=user-{other}", "{other}?user=user-{other}"],
+    "GET /api/v1/sessions/{id:any}": [ONLY_SESSION],
+    "GET /api/v1/sessions/{id:any}/events": [ONLY_SESSION],
+    "GET /api/session-replay/list": ["?userId=user-{other}", "?feature={other}"],
+    "GET /api/session-replay/{id:any}": [ONLY_SESSION],
+    "GET /api/session-replay/{id:any}/export": [ONLY_SESSION],
 }
 """The same, with what only the other project has."""
 
@@ -123,7 +135,8 @@ def addresses(table: dict[str, list[str]], **words: str) -> list[str]:
 
 def test_every_query_is_asked() -> None:
     reading = {row for row, rule in ROUTES.items() if rule.scope == "read"}
-    assert set(QUERIES) == set(THE_OTHER_S) == reading
+    sums, same_as_get = "GET /api/session-replay/stats", "POST /api/session-replay/{id:any}/export"
+    assert set(QUERIES) | {sums, same_as_get} == set(THE_OTHER_S) | {sums, same_as_get} == reading
     assert {name.rsplit("/", 1)[1] for name, rule in RPCS.items() if rule.scope == "read"} == {
         "GetTimeline",
         "ListSessions",
@@ -153,6 +166,18 @@ def test_what_only_the_other_has_is_not_there(two: Two) -> None:
             assert found in ({next(iter(found)): []}, {"services": [f"service-{MARKS[1]}"]}), address
         else:
             assert answer.status_code == 404, address
+
+
+def test_sums_are_of_one_s_own(two: Two) -> None:
+    """They hold no name that could tell whose they are."""
+    path = "/api/session-replay/stats"
+    found = [
+        eventually(lambda: read(two, path, key), lambda one: one["totalInteractions"] == calls)  # noqa: B023
+        for key, calls in zip(two.keys, (2, 1), strict=True)
+    ]
+    assert [(one["totalSessions"], one["totalInteractions"]) for one in found] == [(2, 2), (1, 1)]
+    other = read(two, f"{path}?feature={MARKS[0]}", two.keys[1])
+    assert (other["totalSessions"], other["totalInteractions"]) == (0, 0)
 
 
 def told_about(text: str) -> str:

@@ -139,7 +139,7 @@ def test_who_may_send(receiver: Outside, headers: dict[str, str], status: int, p
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/api/v1/sessions/s1/events", 405),
+        ("GET", "/api/v1/sessions/s1/snapshot", 404),
         ("PUT", "/api/v1/sessions/s1/events", 405),
         ("POST", "/api/v1/sessions//events", 405),
         ("POST", "/api/v1/nothing", 404),

@@ -17,7 +17,7 @@ from otel_replay._pb.v1 import replay_pb2
 from otel_replay.model import Signal
 from tests.outside.outside import JSON, Outside, answered
 from tests.outside.telemetry import click, custom, log, logs, page
-from tests.recording.pages import START_MS
+from tests.recording.pages import START_MS, event
 
 Events = list[dict[str, Any]]
 
@@ -206,6 +206,91 @@ def test_hyperdx_sends_doubles_and_slices(receiver: Outside) -> None:
         assert way_out(receiver, "hyperdx") == {"cd" * 8: events}, way_out.__name__
 
 
+@pytest.mark.feature("X5")
+@pytest.mark.parametrize("path", ["/v1/logs", "/v1/rumreplay?auth=PUBLIC"])
+def test_milliseconds_for_nanoseconds_in_a_beacon(
+    receiver: Outside, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What Splunk's rrweb line writes, as a browser sends it when a page is left: JSON called text/plain."""
+    session, events = f"beacon to {path[4:8]}", [*page(), click(20)]
+    records = [
+        {
+            "timeUnixNano": event["timestamp"],
+            "body": {"stringValue": json.dumps(event)},
+            "attributes": [{"key": "rr-web.offset", "value": {"doubleValue": offset}}],
+        }
+        for offset, event in enumerate(events, 1)
+    ]
+    attributes = [{"key": "splunk.rumSessionId", "value": {"stringValue": session}}]
+    scope = {"scope": {"name": "splunk.rr-web", "version": "0.24.0"}, "logRecords": records}
+    body = {"resourceLogs": [{"resource": {"attributes": attributes}, "scopeLogs": [scope]}]}
+    with caplog.at_level("DEBUG"):
+        answer = receiver.post(path, json.dumps(body).encode(), "text/plain;charset=UTF-8", origin="http://localhost")
+        assert receiver.post(path, b"[", "text/plain").status_code == 400
+    assert (answer.status_code, answer.json()) == (200, {})
+    assert over_http(receiver, session) == {"main": events}
+    said = [record.getMessage() for record in caplog.records if not record.name.startswith("urllib3")]
+    assert "PUBLIC" not in "".join(said)
+    [listed] = [one for one in receiver.document("/api/v1/sessions")["sessions"] if one["session_id"] == session]
+    assert listed["start_unix_nano"] == str(START_MS * 10**6)
+
+
+@pytest.mark.feature("X4")
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_session_that_begins_on_a_page_keeps_apart_what_waited_of_the_one_before(
+    receiver: Outside, batches: int
+) -> None:
+    """HyperDX stamps all records of a batch with the session that there is when it is sent, and counts from 1 again."""
+    before, after = [click(1), click(2)], [*page(10), click(20), click(30)]
+    session = f"rotated in {batches}"
+    resource = {"rum.sessionId": session, "rum.scriptInstance": "page"}
+
+    def send(*numbers: tuple[int, Events | dict[str, Any]]) -> None:
+        records = [log(json.dumps(one), attributes={"rr-web.event": 1.0, "rr-web.offset": nth}) for nth, one in numbers]
+        receiver.export(Signal.LOGS, logs(*records, resource=resource, scope="rum.rr-web").SerializeToString())
+
+    waiting, begun = [*enumerate(before, 40)], [*enumerate(after, 1)]
+    for batch in [[*waiting, *begun]] if batches == 1 else [waiting, begun]:
+        send(*batch)
+    later = [click(1_000 + nth) for nth in range(50)]
+    send(*enumerate(later, 5))
+    for way_out in WAYS_OUT:
+        assert way_out(receiver, session) == {"page (before)": before, "page": [*after, *later]}, way_out.__name__
+    timeline = receiver.timeline(f"/api/v1/sessions/{session}/timeline")
+    clicks = [(entry["stream_id"], entry["title"]) for entry in timeline["entries"] if entry["kind"] == "dom"][:3]
+    assert clicks == [("page (before)", "click on the page")] * 2 + [("page", "click on #send “Send”")]
+    assert timeline["gaps"] == []
+
+
+@pytest.mark.feature("X5")
+def test_a_segment_of_splunks_own_format_is_kept_once(receiver: Outside) -> None:
+    """The recorder sends again what it does not know to have arrived, with other numbers and from the next page."""
+    metadata = {"id": "a", "format": "binary", "browser.instance.id": "tab", "startUnixMs": START_MS}
+    for offset, instance in ((7, "one"), (1, "two")):
+        record = log(
+            b"\x00\xff",
+            attributes={"segmentMetadata": json.dumps(metadata), "rr-web.event": 1.0, "rr-web.offset": offset},
+        )
+        resource = {"splunk.rumSessionId": "segments", "splunk.scriptInstance": instance}
+        answer = receiver.export(
+            Signal.LOGS, logs(record, resource=resource, scope="splunk.rr-web").SerializeToString()
+        )
+        assert answer == b"", "nothing is rejected"
+    for way_out in WAYS_OUT:
+        [(stream, [event])] = way_out(receiver, "segments").items()
+        told = event["data"]["payload"]
+        assert (stream, told["playable"], told["body"]) == ("tab", False, "AP8="), way_out.__name__
+        assert json.loads(told["metadata"]) == metadata
+    for session, playable in (("segments", False), ("playable", True)):
+        if playable:
+            receiver.upload(session, page(), stream_id="tab")
+        [found] = receiver.document(f"/api/v1/sessions/{session}/recording")["streams"]
+        replay = otel_replay.open(receiver.url)
+        [downloaded] = replay.recordings.download(session)
+        replay.close()
+        assert (found["playable"], downloaded.playable) == (playable, playable)
+
+
 def test_chunks_out_of_order_and_repeated(receiver: Outside) -> None:
     chunks = chunks_of(8)
     order = [*range(8), *range(0, 8, 2)]
@@ -280,6 +365,32 @@ def test_tabs_are_kept_apart(receiver: Outside) -> None:
     unknown = receiver.get("/api/v1/sessions/tabs/recording", stream="tab 9")
     assert unknown.status_code == 404
     assert "it has: tab 0, tab 1, tab 2" in unknown.json()["detail"]
+
+
+@pytest.mark.feature("K3")
+@pytest.mark.parametrize("order", ["as it happened", "shuffled"])
+def test_the_timeline_tells_of_rage_and_of_clicks_that_do_nothing(receiver: Outside, order: str) -> None:
+    """In whatever order the chunks come: a late one has what follows it distilled again."""
+    session = f"behaviour {order}"
+    moved = [event(3, {"source": 1, "positions": []}, START_MS + ms) for ms in (9_000, 12_000)]
+    scrolled = event(3, {"source": 3, "id": 1, "x": 0, "y": 400}, START_MS + 8_500)
+    happened = [page(), [click(100)], [click(300)], [click(500)], [scrolled], [moved[0]], page(10_000), [moved[1]]]
+    numbers = list(range(len(happened)))
+    if order == "shuffled":
+        random.Random(5).shuffle(numbers)
+    for seq in numbers:
+        receiver.upload(session, happened[seq], stream_id="tab", seq=seq)
+    timeline = receiver.timeline(f"/api/v1/sessions/{session}/timeline")
+    told = [(entry["title"], int(entry["start_unix_nano"]) // 10**6 - START_MS) for entry in timeline["entries"]]
+    assert told == [
+        ("navigated to https://shop.example/chat", 0),
+        ("click on #send “Send”", 100),
+        ("dead click on #send “Send”", 100),
+        ("click on #send “Send”", 300),
+        ("click on #send “Send”", 500),
+        ("rage click on #send “Send”", 500),
+        ("scroll of the page to 400", 8_500),
+    ]
 
 
 def test_part_of_a_recording_begins_where_a_player_can(receiver: Outside) -> None:

@@ -67,7 +67,7 @@ def test_nothing_large(files: list[Path]) -> None:
 def test_build_scripts_start_no_npm_of_their_own(files: list[Path]) -> None:
     """On a machine without Node.js npm is started by its file (.ci/npm): the wheel's own bin/npm is a dangling link."""
     packages = [path for path in files if path.name == "package.json"]
-    assert len(packages) == 4
+    assert packages
     for path in packages:
         scripts = json.loads((ROOT / path).read_text())["scripts"]
         assert not any("npm" in script for script in scripts.values()), path
