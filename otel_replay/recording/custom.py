@@ -10,6 +10,7 @@ import orjson
 
 from otel_replay.recording.mirror import entries
 from otel_replay.recording.nodes import mapping
+from otel_replay.recording.segments import SEGMENT_TAG
 from otel_replay.recording.untrusted import bounded_json, clip, number, one_line
 
 MAX_PAYLOAD_BYTES = 8_000
@@ -28,12 +29,16 @@ class Draft(NamedTuple):
     detail: dict[str, Any]
     trace_id: str = ""
     span_id: str = ""
+    unix_nano: int | None = None
+    """When it happened, where that is not the time of the event that tells it."""
 
 
 def custom_event(data: dict[str, Any]) -> Draft:
     """A custom event ``{"tag", "payload"}``; ``trace_id`` and ``span_id`` (or camel case) in the payload are links."""
     tag = one_line(data.get("tag"), 100)
     payload = data.get("payload")
+    if tag == SEGMENT_TAG:
+        return _segment(mapping(payload))
     trace_id = _hex_id(payload, _TRACE_ID, "trace_id", "traceId")
     span_id = _hex_id(payload, _SPAN_ID, "span_id", "spanId") if trace_id else ""
     return Draft(_kind(tag), _title(tag, payload), _detail(tag, payload), trace_id, span_id)
@@ -44,7 +49,7 @@ def plugin_event(data: dict[str, Any]) -> Iterator[Draft]:
     plugin = data.get("plugin")
     payload = mapping(data.get("payload"))
     if plugin == "rrweb/console@1":
-        yield _console(payload)
+        yield console_line(payload)
     elif plugin == "rrweb/network@1":
         for request in list(entries(payload, "requests"))[:MAX_REQUESTS]:
             yield _request(request)
@@ -77,13 +82,21 @@ def _detail(tag: str, payload: Any) -> dict[str, Any]:
     return {"type": "custom", "tag": tag, "payload": bounded_json(payload, MAX_PAYLOAD_BYTES)}
 
 
-def _console(payload: dict[str, Any]) -> Draft:
+def console_line(payload: dict[str, Any]) -> Draft:
+    """A line of the console, as rrweb's plugin writes it and rrweb 1 wrote it itself."""
     level = one_line(payload.get("level"), 20) or "log"
     said = payload.get("payload")
     pieces = [_unquoted(piece) for piece in said[:100] if isinstance(piece, str)] if isinstance(said, list) else []
     text = clip(" ".join(pieces), MAX_CONSOLE_CHARS)
     title = one_line(f"console.{level}: {text}", MAX_TITLE_CHARS)
     return Draft("console", title, {"type": "console", "level": level, "text": text})
+
+
+def _segment(payload: dict[str, Any]) -> Draft:
+    """A piece of a recording that is kept and cannot be played."""
+    size = len(body) if isinstance(body := payload.get("body"), str) else 0
+    title = "part of the recording in Splunk's own format, which cannot be played"
+    return Draft("dom", title, {"type": "segment", "playable": False, "chars": size})
 
 
 def _unquoted(piece: str) -> str:

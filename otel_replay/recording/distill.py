@@ -1,4 +1,7 @@
-"""The few things in a recording that a timeline tells: clicks, input, words appearing, navigation, console, network."""
+"""The few things in a recording that a timeline tells: clicks, input, words appearing, navigation, console, network.
+
+What only several events tell together, such as clicks that do nothing, is in :mod:`behaviour`.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,26 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from otel_replay.model import Chunk, DomEvent
-from otel_replay.recording.custom import MAX_TITLE_CHARS, Draft, custom_event, plugin_event
+from otel_replay.recording.behaviour import Behaviour, Click, button
+from otel_replay.recording.custom import MAX_TITLE_CHARS, Draft, console_line, custom_event, plugin_event
 from otel_replay.recording.events import Event, EventType, event_unix_nano
 from otel_replay.recording.mirror import Mirror, Mutation
-from otel_replay.recording.nodes import mapping
+from otel_replay.recording.nodes import Node, mapping
 from otel_replay.recording.reading import Reader
 from otel_replay.recording.rendered import Rendered, render
 from otel_replay.recording.selectors import Place, Places, interactive, label
 from otel_replay.recording.streams import join_pieces
 from otel_replay.recording.untrusted import clip, number, one_line
+from otel_replay.recording.uploads import each_event
 
 INDEXES_PER_EVENT = 1_000
 MAX_LABEL_CHARS = 80
 MAX_INPUT_CHARS = 200
 MAX_URL_CHARS = 2_000
-_MUTATION, _MOUSE_INTERACTION, _INPUT = 0, 2, 5
+_MUTATION, _MOUSE_INTERACTION, _SCROLL, _INPUT, _LOG = 0, 2, 3, 5, 11
 _CLICKS = {2: "click", 4: "dblclick"}
+_PRESSES = frozenset({1, 7})
+"""Mouse button down, touch."""
 
 Drafts = Iterable[Draft]
 
@@ -41,6 +48,8 @@ class StreamDistiller:
         self._mirror = Mirror()
         self._reader = Reader()
         self._places = Places(self._mirror)
+        self._behaviour = Behaviour()
+        self._now = 0
         self._href: str | None = None
         self._empty_iframes: set[int] = set()
         self._by_type: dict[int, Callable[[dict[str, Any]], Drafts]] = {
@@ -54,10 +63,12 @@ class StreamDistiller:
         self._by_source: dict[int, Callable[[dict[str, Any]], Drafts]] = {
             _MUTATION: self._mutation,
             _MOUSE_INTERACTION: self._mouse_interaction,
+            _SCROLL: self._scroll,
             _INPUT: self._input,
+            _LOG: lambda data: [console_line(data)],
         }
 
-    def feed(self, seq: int, events: list[Event]) -> list[DomEvent]:
+    def feed(self, seq: int, events: Iterable[Event]) -> list[DomEvent]:
         """What happened in the events of the chunk ``seq``; never raises, whatever the events hold.
 
         ``DomEvent.index`` is the event's position in the chunk times 1,000, plus the place among what was distilled
@@ -71,12 +82,14 @@ class StreamDistiller:
                 continue
             time_unix_nano = event_unix_nano(event)
             if time_unix_nano is not None:
-                drafts = handler(mapping(event.get("data")))
+                self._now = time_unix_nano
+                drafts = [*self._behaviour.passed(time_unix_nano), *handler(mapping(event.get("data")))]
                 found += _placed(seq, position * INDEXES_PER_EVENT, time_unix_nano, drafts)
         return found
 
     def gap(self) -> None:
         """Events are missing here: the mirror is no longer the page's and is emptied."""
+        self._behaviour.reset()
         self._empty_iframes = set()
         self._mirror.reset()
 
@@ -87,12 +100,17 @@ class StreamDistiller:
 
     def _full_snapshot(self, data: dict[str, Any]) -> Drafts:
         self._reader.refill()
+        self._behaviour.reset()
         self._mirror.reset(data.get("node"))
         self._empty_iframes = self._mirror.ids_of("iframe")
         return ()
 
     def _incremental(self, data: dict[str, Any]) -> Drafts:
-        handler = _handler(self._by_source, data.get("source"))
+        source = data.get("source")
+        if not isinstance(source, int):
+            return ()
+        self._behaviour.answered(source, self._now)
+        handler = self._by_source.get(source)
         return handler(data) if handler is not None else ()
 
     def _mutation(self, data: dict[str, Any]) -> Drafts:
@@ -101,7 +119,8 @@ class StreamDistiller:
             self._mirror.apply(mutation)
             return ()
         rendered = render(self._mirror, mutation, self._reader)
-        return [_text_draft(one, self._places.of(one.block)) for one in rendered]
+        texts = [_text_draft(one, self._places.of(one.block)) for one in rendered]
+        return [*self._behaviour.changed(sum(map(len, mutation)), self._now), *texts]
 
     def _fills_iframe(self, mutation: Mutation) -> bool:
         """Whether a full snapshot goes on in this mutation: rrweb sends the documents of iframes after it."""
@@ -110,15 +129,38 @@ class StreamDistiller:
         return bool(filled)
 
     def _mouse_interaction(self, data: dict[str, Any]) -> Drafts:
-        act = _CLICKS.get(data["type"]) if isinstance(data.get("type"), int) else None
-        if act is None:
+        kind = data.get("type")
+        if not isinstance(kind, int):
             return ()
+        if kind in _PRESSES:
+            self._behaviour.pressed()
+        act = _CLICKS.get(kind)
+        return self._click(act, data) if act is not None else ()
+
+    def _click(self, act: str, data: dict[str, Any]) -> Drafts:
         node = self._mirror.get(data.get("id"))
         target = interactive(node) if node is not None else None
         named = self._places.of(target).selector if target is not None else None
         text = label(target, MAX_LABEL_CHARS) if target is not None else ""
-        detail = {"type": act, "selector": named, "text": text, "x": number(data.get("x")), "y": number(data.get("y"))}
-        return [Draft("dom", _title(act, "on", named, text), detail)]
+        x, y = number(data.get("x")), number(data.get("y"))
+        detail = {"type": act, "selector": named, "text": text, "x": x, "y": y}
+        told = Draft("dom", _title(act, "on", named, text), detail)
+        if act != "click":
+            return [told]
+        meant = button(target) if target is not None else None
+        return [told, *self._behaviour.clicked(Click(self._now, data.get("id"), x, y, told, meant))]
+
+    def _scroll(self, data: dict[str, Any]) -> Drafts:
+        node, x, y = self._mirror.get(data.get("id")), number(data.get("x")), number(data.get("y"))
+        if node is None or x is None or y is None:
+            return ()
+        return self._behaviour.scrolled(node.id, x, y, self._now, lambda: self._scroll_draft(node, x, y))
+
+    def _scroll_draft(self, node: Node, x: float, y: float) -> Draft:
+        """A page scrolls by its document."""
+        named = None if node.tag.startswith("#") else self._places.of(node).selector
+        title = f"{_title('scroll', 'of', named, '')} to {round(y) if y or not x else f'{round(x)} across'}"
+        return Draft("dom", title, {"type": "scroll", "selector": named, "x": x, "y": y})
 
     def _input(self, data: dict[str, Any]) -> Drafts:
         node = self._mirror.get(data.get("id"))
@@ -151,7 +193,7 @@ def distill_stream(chunks: Iterable[Chunk], distiller: StreamDistiller | None = 
     on, selectors and text are those of a run from the beginning.
     """
     distiller = distiller or StreamDistiller()
-    for piece in join_pieces(chunks):
+    for piece in join_pieces(chunks, each_event):
         if distiller.next_seq not in (None, piece.first_seq):
             distiller.gap()
         distiller.next_seq = piece.last_seq + 1
@@ -161,7 +203,16 @@ def distill_stream(chunks: Iterable[Chunk], distiller: StreamDistiller | None = 
 def _placed(seq: int, first_index: int, time_unix_nano: int, drafts: Drafts) -> list[DomEvent]:
     """What was distilled from one event, with its place in the recording."""
     return [
-        DomEvent(seq, index, draft.kind, time_unix_nano, draft.title, draft.detail, draft.trace_id, draft.span_id)
+        DomEvent(
+            seq=seq,
+            index=index,
+            kind=draft.kind,
+            time_unix_nano=time_unix_nano if draft.unix_nano is None else draft.unix_nano,
+            title=draft.title,
+            detail=draft.detail,
+            trace_id=draft.trace_id,
+            span_id=draft.span_id,
+        )
         for index, draft in zip(range(first_index, first_index + INDEXES_PER_EVENT), drafts, strict=False)
     ]
 

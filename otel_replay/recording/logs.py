@@ -1,7 +1,8 @@
-"""Recordings that travel as OTLP log records: otel-replay's own, HyperDX's, and Splunk's up to 0.24.
+"""Recordings that travel as OTLP log records: otel-replay's own, HyperDX's, and Splunk's.
 
 The ``rr-web.*`` record family is a convention of Splunk's recorder that HyperDX forked; OpenTelemetry has none. One
-record holds one rrweb event, or one slice of an event that is longer than 950 KiB.
+record holds one rrweb event, or one slice of an event that is longer than 950 KiB; from Splunk's 1.0 on a segment of
+its own format (:mod:`segments`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import Chunk
 from otel_replay.recording.events import MAX_SEQ, ChunkSummary, check_id, ms_to_unix_nano, parse_events, summarise
+from otel_replay.recording.segments import SEGMENT_KEY, Segment, segment
 
 Attributes = Mapping[str, Any]
 
@@ -50,9 +52,13 @@ def chunk_from_log(
     The sequence number is ``rr-web.offset`` - 1, which counts records, slices included. A slice is not parsed: its
     times are the record's. Raises ``InvalidRequest`` where session, numbers or body are not what they should be.
     """
-    payload = _payload(body, record_attributes)
     session_id, stream_id = _identity(record_attributes, resource_attributes)
     slice_index, slice_count = _slice(record_attributes)
+    if SEGMENT_KEY in record_attributes:
+        time = _record_time(time_unix_nano) or received_unix_nano
+        found = segment(body, record_attributes[SEGMENT_KEY], slice_index, slice_count, time)
+        return _segment_chunk(project, session_id, found.stream_id or stream_id, found, received_unix_nano)
+    payload = _payload(body)
     offset = _integer(record_attributes, "rr-web.offset", 1, MAX_SEQ)
     if slice_count > 1 and offset is None:
         raise InvalidRequest("rr-web.offset: missing on a slice", hint="slices are joined by their offset")
@@ -71,6 +77,25 @@ def chunk_from_log(
         has_full_snapshot=summary.has_full_snapshot,
         slice_index=slice_index,
         slice_count=slice_count,
+        begins_count=offset == 1,
+    )
+
+
+def _segment_chunk(project: int, session_id: str, stream_id: str, found: Segment, received_unix_nano: int) -> Chunk:
+    """Numbered in the order of arrival: a page sends again what the one before could not, with numbers of its own."""
+    check_id("browser.instance.id", stream_id)
+    summary = _summary(found.payload)
+    return Chunk(
+        project=project,
+        session_id=session_id,
+        stream_id=stream_id,
+        seq=None,
+        payload=found.payload,
+        received_unix_nano=received_unix_nano,
+        start_unix_nano=summary.start_unix_nano,
+        end_unix_nano=max(summary.start_unix_nano, ms_to_unix_nano(found.end_ms)),
+        events=summary.events,
+        has_full_snapshot=False,
     )
 
 
@@ -110,12 +135,7 @@ def _integer(attributes: Attributes, key: str, low: int, high: int) -> int | Non
     return whole
 
 
-def _payload(body: Any, record: Attributes) -> bytes:
-    if "segmentMetadata" in record:
-        raise InvalidRequest(
-            "body: a segment in Splunk's own format, not rrweb",
-            hint="recorders up to 0.24 write rrweb; newer ones cannot be played",
-        )
+def _payload(body: Any) -> bytes:
     if isinstance(body, str):
         try:
             return body.encode()

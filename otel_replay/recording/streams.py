@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import Chunk, Gap
 from otel_replay.recording.events import Event, parse_events
+
+EARLIER = " (before)"
+"""Behind the name of a stream: what was counted before its count began (:attr:`Chunk.begins_count`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,11 @@ class Piece:
 
     first_seq: int
     last_seq: int
-    events: list[Event]
+    events: Iterable[Event]
 
 
-def join_pieces(chunks: Iterable[Chunk]) -> Iterator[Piece]:
-    """The events of one stream's chunks, which come in sequence order; slices of an event are joined.
+def join_pieces(chunks: Iterable[Chunk], read: Callable[[bytes], Iterable[Event]] = parse_events) -> Iterator[Piece]:
+    """The events of one stream's chunks, which come in sequence order, as ``read`` gives them; slices are joined.
 
     An event with a missing slice is left out, and so is what cannot be read; the pieces' numbers show what is missing.
     """
@@ -44,7 +47,7 @@ def join_pieces(chunks: Iterable[Chunk]) -> Iterator[Piece]:
         else:
             slices = [chunk] if chunk.slice_index == 1 else []
         if slices and len(slices) == chunk.slice_count:
-            yield from _joined(slices)
+            yield from _joined(slices, read)
             slices = []
 
 
@@ -92,12 +95,12 @@ def _continues(before: Chunk, chunk: Chunk) -> bool:
     )
 
 
-def _joined(slices: list[Chunk]) -> Iterator[Piece]:
+def _joined(slices: list[Chunk], read: Callable[[bytes], Iterable[Event]]) -> Iterator[Piece]:
     first, last = slices[0].seq, slices[-1].seq
     if first is None or last is None:
         return  # not numbered yet, so not part of the order
     try:
-        events = parse_events(b"".join(one.payload for one in slices))
+        events = read(b"".join(one.payload for one in slices))
     except InvalidRequest:
         return  # slices are stored unparsed, and of other chunks only as much was read as storing them takes
     yield Piece(first, last, events)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -30,15 +32,21 @@ _IN_RANGE = msgspec.Meta(ge=0, le=MAX_TIMESTAMP_MS)
 
 
 class _Event(msgspec.Struct, gc=False):
-    """An event of the usual kind; its data is known to be JSON, and nothing is made of it."""
+    """An event of the usual kind; the rest of it is known to be JSON, and nothing is made of it."""
 
     type: int
     timestamp: Annotated[int, _IN_RANGE] | Annotated[float, _IN_RANGE]
+
+
+class _Whole(_Event, gc=False):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Upload(msgspec.Struct, gc=False):
-    events: list[_Event]
+E = TypeVar("E", bound=_Event)
+
+
+class _Upload(msgspec.Struct, Generic[E], gc=False):
+    events: list[E]
     stream_id: str | None = None
     seq: int | None = None
     sent_at: int | None = None
@@ -48,7 +56,22 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _OPENS = np.int8(2)
 """The bit that brackets have which open, and those that close have not."""
 
-_ARRAY, _OBJECT = msgspec.json.Decoder(list[_Event]), msgspec.json.Decoder(_Upload)
+_UTF8_STEP_BYTES = 1024 * 1024
+
+
+class _Decoders(NamedTuple, Generic[E]):
+    array: msgspec.json.Decoder[list[E]]
+    object: msgspec.json.Decoder[_Upload[E]]
+
+
+class _Parts(msgspec.Struct, gc=False):
+    events: list[msgspec.Raw] | None = None
+    """None for a payload that is one event."""
+
+
+_RAW_ARRAY, _RAW_OBJECT = msgspec.json.Decoder(list[msgspec.Raw]), msgspec.json.Decoder(_Parts)
+_HEADS = _Decoders(msgspec.json.Decoder(list[_Event]), msgspec.json.Decoder(_Upload[_Event]))
+_EVENTS = _Decoders(msgspec.json.Decoder(list[_Whole]), msgspec.json.Decoder(_Upload[_Whole]))
 
 
 class Document:
@@ -60,7 +83,7 @@ class Document:
 
     def __init__(self, payload: bytes) -> None:
         self.payload = payload
-        self._usual = _usual(payload)
+        self._usual = _usual(payload, _HEADS)
 
     @cached_property
     def told(self) -> dict[str, Any]:
@@ -86,7 +109,7 @@ class Document:
 
 def custom_data(payload: bytes) -> Iterator[Any]:
     """The data of the custom events in a payload that was checked when it came."""
-    usual = _usual(payload)
+    usual = _usual(payload, _EVENTS)
     if usual is not None:
         yield from (load(bytes(event.data)) for event in usual.events if event.type == EventType.CUSTOM)
         return
@@ -95,16 +118,73 @@ def custom_data(payload: bytes) -> Iterator[Any]:
             yield event.get("data")
 
 
-def _usual(payload: bytes) -> _Upload | None:
-    """What msgspec makes of it; None where only a look at everything can say what it is."""
+def each_event(payload: bytes) -> Iterator[Any]:
+    """The events of a payload one after the other, unchecked: four times as fast as :func:`parse_events`.
+
+    Values of all events of 50 MB take 300 MB, those of one nothing. Raises :class:`InvalidRequest`, at once, where the
+    payload is not JSON or holds no events; an event that cannot be read is left out.
+    """
+    parts = _parts(payload)
+    return _loaded(parts) if parts is not None else iter(raw_events(payload))
+
+
+def event_texts(payload: bytes) -> list[str]:
+    """The events of a payload as JSON texts, each as it was sent, in ASCII: what is not, is escaped.
+
+    For whoever hands them on: making values of 2 MB of events, and text of those, takes 90 ms, this 10. Raises as
+    :func:`each_event`; what is no object is left out.
+    """
+    parts = _parts(payload)
+    if parts is None:
+        return [json.dumps(event) for event in raw_events(payload)]
+    return [_ascii(text) for part in parts if (text := bytes(part)).startswith(b"{")]
+
+
+def _parts(payload: bytes) -> list[msgspec.Raw] | None:
+    """The text of each event; None where only a look at everything can say what they are."""
     try:
-        if not payload.isascii():
-            payload.decode()  # msgspec does not look into the strings that it skips
-        if _seems_deep(payload):
-            return None
-        return _Upload(_ARRAY.decode(payload)) if payload.lstrip()[:1] == b"[" else _OBJECT.decode(payload)
+        _check_utf8(payload)
+        if payload.lstrip()[:1] == b"[":
+            return _RAW_ARRAY.decode(payload)
+        return _RAW_OBJECT.decode(payload).events
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _loaded(parts: list[msgspec.Raw]) -> Iterator[Any]:
+    for part in parts:
+        with contextlib.suppress(InvalidRequest):
+            yield load(bytes(part))
+
+
+def _ascii(text: bytes) -> str:
+    return text.decode("ascii") if text.isascii() else json.dumps(load(text))
+
+
+def _usual(payload: bytes, decoders: _Decoders[E]) -> _Upload[E] | None:
+    """What msgspec makes of it; None where only a look at everything can say what it is."""
+    try:
+        _check_utf8(payload)
+        if _seems_deep(payload):
+            return None
+        is_array = payload.lstrip()[:1] == b"["
+        return _Upload(decoders.array.decode(payload)) if is_array else decoders.object.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _check_utf8(payload: bytes) -> None:
+    """Raises ``UnicodeDecodeError``: msgspec does not look into the strings that it skips.
+
+    In steps, as a string of all of it would take up to four times its bytes.
+    """
+    if payload.isascii():
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(payload)
+    for start in range(0, len(view), _UTF8_STEP_BYTES):
+        decoder.decode(view[start : start + _UTF8_STEP_BYTES])
+    decoder.decode(b"", final=True)
 
 
 def _seems_deep(payload: bytes) -> bool:
@@ -114,7 +194,7 @@ def _seems_deep(payload: bytes) -> bool:
     return bool(steps.cumsum(dtype=np.int32).max(initial=0) > MAX_DEPTH)
 
 
-def _summary(events: list[_Event]) -> ChunkSummary:
+def _summary(events: Sequence[_Event]) -> ChunkSummary:
     times = [event.timestamp for event in events]
     has_full_snapshot = any(event.type == EventType.FULL_SNAPSHOT for event in events)
     return ChunkSummary(ms_to_unix_nano(min(times)), ms_to_unix_nano(max(times)), len(events), has_full_snapshot)

@@ -10,6 +10,7 @@ from .rows import Rows
 
 OWN, CEILING, FEW = "otel-replay", "gRPC no-op", ", 10 spans a request"
 ALONE, READER, QUERIES = "alone", "reader process", "20 queries/s"
+PLAIN_RRWEB, HYPERDX, VISIT = "rrweb", "HyperDX", "visit of {} s"
 
 SUSTAINED_S = 20
 
@@ -38,7 +39,16 @@ class Promise:
 
 def promises(rows: Rows) -> list[Promise]:
     """All of them, in the order of the documentation."""
-    return [*ingest(rows), *stored_bytes(rows), *beside(rows), *recordings(rows), *grown(rows)]
+    return [
+        *ingest(rows),
+        *stored_bytes(rows),
+        *beside(rows),
+        *recordings(rows),
+        *sought(rows),
+        *collected(rows),
+        *grown(rows),
+        *recorded(rows),
+    ]
 
 
 def ingest(rows: Rows) -> Iterator[Promise]:
@@ -82,6 +92,22 @@ def recordings(rows: Rows) -> Iterator[Promise]:
         yield Promise(f"recordings {name}, MB/s", must, goal, found)
 
 
+def sought(rows: Rows) -> Iterator[Promise]:
+    """In 100,000 events of ten minutes, with full snapshots as this project's recorder makes them, and many more."""
+    for every_s in (300, 10):
+        subject = f"a full snapshot every {every_s} s"
+        found = [rows.value("recording", subject, "100,000 events", name) for name in ("p95_ms", "read p50 %")]
+        yield Promise(f"20 s around a trace, {subject}, p95 ms", 50, 25, found[0], at_least=False)
+        yield Promise(f"read for it, {subject}, % of the recording", 5, 5, found[1], at_least=False)
+
+
+def collected(rows: Rows) -> Iterator[Promise]:
+    """The Collector is the bound where it needs more CPU for a span than the receiver."""
+    for workload in ("w1", "w2"):
+        found = rows.value("collected", "gateway", workload, "receiver / Collector")
+        yield Promise(f"spans per CPU s behind gateway.yaml, receiver / Collector, {workload.upper()}", 1, 1, found)
+
+
 def grown(rows: Rows) -> Iterator[Promise]:
     """At ten million spans, and at a million interactions."""
     at_most = (
@@ -99,6 +125,15 @@ def grown(rows: Rows) -> Iterator[Promise]:
     for question in ("sessions", "search", "stats"):
         found = rows.value("questions", f"{question} at 1 M calls", "w2", "p95_ms")
         yield Promise(f"{question} at 1 M interactions, p95 ms", 50, 20, found, at_least=False)
+
+
+def recorded(rows: Rows) -> Iterator[Promise]:
+    """What recording adds to the main thread of a page, and what it sends, in visits of a minute."""
+    found = [rows.value("recorder", name, VISIT.format(60), "added ms") for name in (OWN, PLAIN_RRWEB)]
+    yield Promise("recorder: time added to the page, times rrweb's", 1.1, 1, ratio(*found), at_least=False)
+    for other, goal in ((PLAIN_RRWEB, 0.8), (HYPERDX, 0.5)):
+        found = [rows.value("recorder", name, VISIT.format(60), "sent KB") for name in (OWN, other)]
+        yield Promise(f"recorder: bytes sent, times {other}'s", 1, goal, ratio(*found), at_least=False)
 
 
 def ratio(of: Found, to: Found) -> Found:

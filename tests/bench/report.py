@@ -25,6 +25,7 @@ class Report:
 
     conditions: dict[str, str]
     path: Path
+    notes: str = NOTES
     rows: Rows = field(default_factory=Rows)
 
     def add(self, row: Row) -> None:
@@ -48,7 +49,7 @@ class Report:
             parts += [f"## {section.capitalize()}", table(cells(rows))]
         if max((row.values.get("client busy", 0.0) for row in self.rows), default=0.0) > BUSIEST_CLIENT:
             parts.append(f"INVALID where the client was busier than {BUSIEST_CLIENT:.0%}: that is what was measured.")
-        return "\n\n".join([*parts, NOTES])
+        return "\n\n".join([*parts, self.notes])
 
 
 def promised(found: Sequence[Promise]) -> Iterator[Sequence[str]]:

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from . import peers
+from .collected import collected
 from .costs import costs
 from .disturbed import beside
 from .following import recordings, sustained
 from .growth import growth, questions
+from .heavy import recording
 from .ingest import compared, ingest
 from .load import machine
 from .load.client import Client, build_client
@@ -27,7 +29,7 @@ from .rows import Row
 from .setup import CLIENT_CORE, SERVER_CORE, Setup
 
 Section = Callable[[Setup], Iterator[Row]]
-SECTIONS: tuple[Section, ...] = (ingest, recordings, sustained, beside, costs, compared)
+SECTIONS: tuple[Section, ...] = (ingest, recordings, recording, sustained, beside, costs, compared, collected)
 LONG_SECTIONS: tuple[Section, ...] = (growth, questions)
 BY_NAME = {section.__name__: section for section in (*SECTIONS, *LONG_SECTIONS)}
 

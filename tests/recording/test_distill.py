@@ -240,7 +240,7 @@ def test_a_click_names_the_control() -> None:
         element(30, "input", type="text", placeholder="Ask me"),
     )
     clicks = [event(3, {"source": 2, "type": 2, "id": node, "x": 5, "y": 6.5}) for node in (11, 21, 30)]
-    button, link, field = distill(page, *clicks)
+    button, link, field, _rage = distill(page, *clicks)
     assert button.detail == {"type": "click", "selector": "#send", "text": "Send", "x": 5, "y": 6.5}
     assert button.title == "click on #send “Send”"
     assert link.detail["selector"] == "html > body > a.x.y"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import Chunk
+from otel_replay.recording.events import parse_events
 from otel_replay.recording.logs import chunk_from_log, is_recording
 from tests.recording.pages import START_MS, mutation, snapshot
 
@@ -140,7 +142,8 @@ def test_the_time_of_a_slice(time: int, expected: int) -> None:
         ("[]", NUMBERS),
         ({"type": 2}, NUMBERS),
         ("\ud800", NUMBERS),
-        (b"\x00\x01", {**NUMBERS, "segmentMetadata": "{}"}),
+        (None, {**NUMBERS, "segmentMetadata": 5}),
+        ([1], {**NUMBERS, "segmentMetadata": "{}"}),
     ],
 )
 def test_nonsense_is_refused(body: Any, record: dict[str, Any]) -> None:
@@ -150,6 +153,71 @@ def test_nonsense_is_refused(body: Any, record: dict[str, Any]) -> None:
 
 def test_bytes_are_taken_as_they_are() -> None:
     assert chunk(json.dumps(mutation()).encode()).payload == json.dumps(mutation()).encode()
+
+
+SPLUNK = {"splunk.rumSessionId": "ef" * 16, "splunk.scriptInstance": "12" * 8}
+METADATA = {
+    "id": "XWbmoZ",
+    "format": "binary",
+    "browser.instance.id": "D1meVf",
+    "startUnixMs": START_MS + 0.5,
+    "endUnixMs": START_MS + 2_000.25,
+    "lastKnownSegmentEndUnixMs": None,
+}
+
+
+def segment(body: Any, metadata: Any = METADATA, **changes: Any) -> Chunk:
+    told = metadata if isinstance(metadata, str) else json.dumps(metadata)
+    record = {**NUMBERS, "segmentMetadata": told, **changes}
+    return chunk(body, record=record, resource=SPLUNK, time=START_MS + 1)
+
+
+def payload(made: Chunk) -> dict[str, Any]:
+    [event] = parse_events(made.payload)
+    assert (event["type"], event["data"]["tag"]) == (5, "splunk.segment")
+    told: dict[str, Any] = event["data"]["payload"]
+    return told
+
+
+def test_a_binary_segment_is_kept_as_it_came() -> None:
+    body = bytes(range(256))
+    made = segment(body)
+    assert base64.b64decode(payload(made)["body"]) == body
+    assert payload(made)["encoding"] == "base64"
+    assert json.loads(payload(made)["metadata"]) == METADATA
+    assert payload(made)["playable"] is False
+    assert (made.session_id, made.stream_id, made.seq) == ("ef" * 16, "D1meVf", None)
+    assert (made.start_unix_nano, made.end_unix_nano) == (START, START + 2_000 * 10**6)
+    assert (made.events, made.has_full_snapshot, made.slice_count) == (1, False, 1)
+
+
+@pytest.mark.parametrize("body", ['{"assets":[],"events":[]}', "", "\ud83d", "é😀"])
+def test_a_segment_of_json_is_kept_as_it_came(body: str) -> None:
+    assert (payload(segment(body))["body"], payload(segment(body))["encoding"]) == (body, "utf-8")
+
+
+def test_a_segment_sent_again_is_the_same_bytes() -> None:
+    """By the next page, which counts from 1 again; a slice is not the next one."""
+    first = segment(b"abc")
+    again = segment(b"abc", **{"rr-web.offset": 1.0, "rr-web.event": 1.0})
+    assert (first.payload, first.stream_id) == (again.payload, again.stream_id)
+    slices = [segment(b"abc", **{"rr-web.chunk": float(nth), "rr-web.total-chunks": 2.0}) for nth in (1, 2)]
+    assert [(payload(one)["chunk"], payload(one)["chunks"]) for one in slices] == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    "metadata", ["", "[1]", "not json", {}, {"startUnixMs": "x", "browser.instance.id": 5}, {"startUnixMs": 2**60}]
+)
+def test_metadata_of_any_kind_is_kept(metadata: Any) -> None:
+    made = segment(b"abc", metadata)
+    assert payload(made)["metadata"] == (metadata if isinstance(metadata, str) else json.dumps(metadata))
+    assert (made.stream_id, made.start_unix_nano) == ("12" * 8, START + 10**6), "milliseconds of the record"
+
+
+@pytest.mark.parametrize(("offset", "begins"), [(1, True), (1.0, True), ("1", True), (2, False), (None, False)])
+def test_the_first_of_a_count(offset: Any, begins: bool) -> None:
+    record = {"rr-web.event": 1} if offset is None else {"rr-web.offset": offset}
+    assert chunk(record=record).begins_count is begins
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=5)

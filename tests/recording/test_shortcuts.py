@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.recording import reading
-from otel_replay.recording.events import parse_events, summarise
+from otel_replay.recording.events import parse_events, raw_events, summarise
 from otel_replay.recording.mirror import Mirror, Mutation
 from otel_replay.recording.nodes import Node
 from otel_replay.recording.reading import RUN_CHILDREN, Reader, is_complete
 from otel_replay.recording.selectors import MAX_SIBLINGS, Places
 from otel_replay.recording.text import Reading, collapse, visible_text
 from otel_replay.recording.untrusted import one_line, storable
-from otel_replay.recording.uploads import Document, custom_data
+from otel_replay.recording.uploads import Document, custom_data, each_event, event_texts
 from tests.recording.pages import add, element, event, text
 
 WORDS = st.text(st.sampled_from("ab \n\t\u00a0\u2028\u3000é😀\u200d"), max_size=6)
@@ -227,3 +227,33 @@ def test_what_is_storable_can_be_written(said: str) -> None:
     expected = said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     assert storable(said) == expected
     storable(said).encode()
+
+
+@given(st.lists(EVENT), st.sampled_from(["array", "object", "one event"]), st.booleans())
+def test_events_one_by_one_are_those_of_the_whole(events: list[Any], form: str, is_ascii: bool) -> None:
+    whole: Any = {"array": events, "object": {"seq": 4, "events": events}, "one event": [*events, None][0]}[form]
+    payload = json.dumps(whole, ensure_ascii=is_ascii).encode(errors="surrogatepass")
+    assert said(lambda: list(each_event(payload))) == said(lambda: raw_events(payload))
+    texts = said(lambda: event_texts(payload))
+    if isinstance(texts, list):
+        assert [json.loads(one) for one in texts] == raw_events(payload)
+        assert all(one.isascii() for one in texts)
+    else:
+        assert texts == said(lambda: raw_events(payload))
+
+
+@given(st.binary(max_size=12), st.integers(0, 60))
+def test_what_is_no_json_is_refused_before_its_first_event(bad: bytes, at: int) -> None:
+    payload = b'[{"type": 3, "timestamp": 12, "data": {"text": "as it is"}}]'
+    payload = payload[:at] + bad + payload[at:]
+    assert said(lambda: isinstance(each_event(payload), Iterator)) == said(lambda: bool(raw_events(payload)) or True)
+
+
+@pytest.mark.parametrize("letter", ["é", "€", "😀"])
+def test_letters_on_the_border_of_a_step_are_whole(letter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otel_replay.recording.uploads._UTF8_STEP_BYTES", 7)
+    payload = json.dumps([event(5, {"payload": letter * 30})], ensure_ascii=False).encode()
+    assert Document(payload).summary.events == 1
+    last = payload.rindex(letter.encode())
+    cut = payload[: last + 1] + payload[last + 2 :]
+    assert "not UTF-8" in str(said(lambda: Document(cut).summary))

@@ -32,7 +32,7 @@ def slices(first_seq: int, event: Event, cuts: list[int]) -> list[Chunk]:
 
 
 def joined(chunks: Iterable[Chunk]) -> list[tuple[int, list[Event]]]:
-    return [(piece.first_seq, piece.events) for piece in join_pieces(chunks)]
+    return [(piece.first_seq, list(piece.events)) for piece in join_pieces(chunks)]
 
 
 def infos(*rows: tuple[int, bool]) -> list[ChunkInfo]:

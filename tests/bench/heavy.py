@@ -1,0 +1,161 @@
+"""A heavy recording, 100,000 events in ten minutes: what it takes in the file, and the 20 seconds around a trace of it.
+
+A player needs a full snapshot to start from, so how much is read depends on how often a page is recorded anew: every
+five minutes by this project's recorder, or with every page that is loaded. Both are measured, and one that is recorded
+anew every ten seconds, where hardly more than the 20 seconds themselves is left to read.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import sqlite3
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import requests
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+
+from .ingest import POLL_S
+from .load.client import Address
+from .load.metrics import waiting
+from .load.pages import CHUNK_MS, START_MS, Events, Json, Visit
+from .load.spans import attributes
+from .queries import Timings, get
+from .rows import Row
+from .setup import Setup, say
+
+EVENTS, SECONDS = 100_000, 600
+CHUNKS = SECONDS * 1000 // CHUNK_MS
+AROUND_MS = 10_000
+TRACES = 40
+MS = 1_000_000
+CHECKOUTS_S = (300, 60, 10)
+
+
+@dataclass
+class Heavy(Visit):
+    """Evenly many events a second, and a full snapshot of a page as large as the first every so often."""
+
+    step_ms: float = SECONDS * 1000 / EVENTS
+    passed_ms: float = 0.0
+
+    def event(self, kind: int, data: Json) -> Json:
+        self.passed_ms += self.step_ms
+        return {"type": kind, "data": data, "timestamp": START_MS + int(self.passed_ms)}
+
+    def chunks(self, checkout_ms: int) -> Iterator[Events]:
+        """One for every five seconds."""
+        act = (self.move, self.move, self.answer, self.answer, self.cards, self.typing)
+        for number in range(CHUNKS):
+            events: list[Json] = []
+            if number * CHUNK_MS % checkout_ms == 0:
+                events += self.snapshot()
+            while self.passed_ms < (number + 1) * CHUNK_MS:
+                events += self.rng.choice(act)()
+            yield Events.of(events)
+
+    def snapshot(self) -> list[Json]:
+        self.containers.clear()
+        self.added.clear()
+        meta = self.event(4, {"href": "https://shop.example.com/assistant", "width": 1280, "height": 800})
+        return [meta, self.event(2, {"node": self.document(), "initialOffset": {"left": 0, "top": 0}})]
+
+
+@dataclass
+class Recorded:
+    """A heavy recording in a receiver, and the traces that began while it was made."""
+
+    session: str
+    begins_ms: int
+    traces: dict[str, int] = field(default_factory=dict)
+    """Trace id to when it began, in milliseconds from the beginning."""
+
+    @property
+    def path(self) -> str:
+        return f"/api/v1/sessions/{self.session}"
+
+
+def record(url: str, checkout_s: int) -> Recorded:
+    """Sends a recording, and one span for each trace."""
+    recorded = Recorded(secrets.token_hex(16), time.time_ns() // MS - SECONDS * 1000)
+    with requests.Session() as session:
+        for seq, chunk in enumerate(Heavy(random.Random(7)).chunks(checkout_s * 1000)):
+            headers = {"content-type": "application/json", "x-otel-replay-stream": "tab", "x-otel-replay-seq": str(seq)}
+            body = chunk.at(recorded.begins_ms)
+            session.post(f"{url}{recorded.path}/events", data=body, headers=headers, timeout=60).raise_for_status()
+        for number in range(TRACES):
+            offset = AROUND_MS + number * (SECONDS * 1000 - 2 * AROUND_MS) // TRACES
+            trace_id = secrets.token_hex(16)
+            recorded.traces[trace_id] = offset
+            body = _trace(recorded, trace_id, offset).SerializeToString()
+            headers = {"content-type": "application/x-protobuf"}
+            session.post(f"{url}/v1/traces", data=body, headers=headers, timeout=60).raise_for_status()
+    return recorded
+
+
+def _trace(recorded: Recorded, trace_id: str, offset_ms: int) -> ExportTraceServiceRequest:
+    start = (recorded.begins_ms + offset_ms) * MS
+    span = Span(
+        trace_id=bytes.fromhex(trace_id),
+        span_id=secrets.token_bytes(8),
+        name="POST /api/chat",
+        start_time_unix_nano=start,
+        end_time_unix_nano=start + 500 * MS,
+        attributes=attributes({"session.id": recorded.session}),
+    )
+    group = ResourceSpans(resource=Resource(attributes=attributes({"service.name": "chat"})))
+    group.scope_spans.append(ScopeSpans(spans=[span]))
+    return ExportTraceServiceRequest(resource_spans=[group])
+
+
+def around(server: Address, session: requests.Session, trace_id: str) -> Any:
+    """The 20 seconds around a trace of which only the id is known: its spans, then the recording of their session."""
+    [group] = get(server, f"/api/v1/traces/{trace_id}", session)["resourceSpans"]
+    [span] = group["scopeSpans"][0]["spans"]
+    [owner] = [one["value"]["stringValue"] for one in span["attributes"] if one["key"] == "session.id"]
+    start = int(span["startTimeUnixNano"])
+    window = {"from": start - AROUND_MS * MS, "to": start + AROUND_MS * MS}
+    return get(server, f"/api/v1/sessions/{owner}/recording", session, **window)
+
+
+def stored(database: Path, session: str) -> dict[int, int]:
+    """Bytes of each chunk of a recording in the file, by its number."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        query = "SELECT seq, length(payload) FROM chunks WHERE session_id = ?"
+        return dict(connection.execute(query, (session,)).fetchall())
+
+
+def recording(setup: Setup) -> Iterator[Row]:
+    """Size and seeking, for each distance of full snapshots."""
+    for checkout_s in CHECKOUTS_S:
+        with setup.replay() as (server, scratch):
+            recorded = record(server.http.url, checkout_s)
+            while waiting(server.http, "chunks"):
+                time.sleep(POLL_S)
+            timings, shares = Timings(), []
+            sizes = stored(scratch / "replay.db", recorded.session)
+            with requests.Session() as session:
+                for trace_id in recorded.traces:
+                    found = timings.timed("around", partial(around, server.http, session, trace_id))
+                    [stream] = found["streams"]
+                    read = sum(sizes[seq] for seq in range(stream["from_seq"], stream["to_seq"] + 1))
+                    shares.append(read / sum(sizes.values()))
+        values = {
+            "stored MB": sum(sizes.values()) / 1e6,
+            "stored B an event": sum(sizes.values()) / EVENTS,
+            **timings.percentiles_ms("around"),
+            "read p50 %": 100 * statistics.median(shares),
+            "read least %": 100 * min(shares),
+            "read most %": 100 * max(shares),
+        }
+        say(f"recording: {values}")
+        yield Row("recording", f"a full snapshot every {checkout_s} s", "100,000 events", values)
