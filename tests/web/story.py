@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Browser
 
-from tests.web.capture import Capture, attributes
+from tests.recorder.capture import Capture, attributes
 
 HOSTILE = "<img src=x onerror=\"document.title='pwned'\"><script>alert(1)</script>"
 ANSWER = "Parcels can be returned within thirty days, free of charge."

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, Route, expect
 
-from tests.web.capture import Capture
+from tests.recorder.capture import Capture
 from tests.web.loopback import serving
 from tests.web.page_server import PageServer
 from tests.web.story import ANSWER, HOSTILE, TRACE, Story, record_story

@@ -1,80 +1,102 @@
 // What a page may ask for, and how it is completed.
-import { randomHex } from "./ids";
+import type { RrwebEvent } from "./dom";
+import type { LogEvent } from "./events";
+import type { Attributes, FinishedSpan } from "./spans";
 import type { Allowed } from "./urls";
+
+/** What `beforeSend` is asked about, by its kind. */
+export interface Sent {
+  /** An event of rrweb, such as a change of the page. */
+  readonly dom: RrwebEvent;
+  readonly span: FinishedSpan;
+  readonly log: LogEvent;
+}
+
+/** Gives the event back, as it is or changed; null drops it. An event for which it throws is dropped. */
+export type BeforeSend = <K extends keyof Sent>(event: Sent[K], kind: K) => Sent[K] | null;
+
+export type { Attributes };
 
 export interface RecordOptions {
   /** Where otel-replay listens, such as `https://replay.example.com`; may be relative to the page. */
   endpoint: string;
-  /** A key for ingest alone, locked to this page's origin: everybody who sees the page can read it. */
+  /**
+   * A key for ingest alone, locked to this page's origin: everybody who sees the page can read it. It belongs to a
+   * project, and so does what is sent with it.
+   */
   key?: string;
-  /** Default: kept in this tab's sessionStorage, else a new one (32 hex digits). */
+  /** Default: the session that the tabs of this origin share, else a new one (32 hex digits). */
   sessionId?: string;
   userId?: string;
   feature?: string;
   label?: string;
+  /** More about the session, under names of your own or of OpenTelemetry. */
+  attributes?: Attributes;
   /** The `service.name` of the page; default `web`. */
   serviceName?: string;
+  /** The share of the sessions that is sent, 0 to 1; of others what led to an error, and all after it. Default 1. */
+  sampleRate?: number;
+  /** `otlp` sends the recording as log records, so that it passes any Collector. Default `chunks`, which is smaller. */
+  transport?: "chunks" | "otlp";
+  /** Default 5 s. */
   flushIntervalMs?: number;
+  /** A session ends after this time without the person; default 15 minutes. */
+  idleMs?: number;
+  /** And after this time in any case; default 4 hours. */
+  maxSessionMs?: number;
+  /** Playing goes on at the next full snapshot after a loss; default one every 5 minutes. */
+  checkoutMs?: number;
   /** Other origins that may get `traceparent` and `baggage`: address prefixes or patterns. */
   propagateTo?: Allowed;
-  /** Default true: what is typed is recorded as `*`. */
+  /** Default true: what is typed is recorded as six `*`, however long it is. */
   maskAllInputs?: boolean;
+  /** Texts to mask beside those under `rr-mask`, as a CSS selector. */
+  maskTextSelector?: string;
+  /** Elements to leave out beside those of class `rr-block`, as a CSS selector. */
+  blockSelector?: string;
+  beforeSend?: BeforeSend;
 }
 
-export interface Config {
+/** What is used of options that are not given. */
+const DEFAULTS = {
+  serviceName: "web",
+  sampleRate: 1,
+  transport: "chunks",
+  flushIntervalMs: 5000,
+  idleMs: 15 * 60_000,
+  maxSessionMs: 240 * 60_000,
+  checkoutMs: 5 * 60_000,
+  propagateTo: [],
+  maskAllInputs: true,
+} satisfies Partial<RecordOptions>;
+
+type Defaulted = Required<Pick<RecordOptions, keyof typeof DEFAULTS>>;
+
+export interface Config extends Readonly<Omit<RecordOptions, keyof Defaulted>>, Readonly<Defaulted> {
+  /** Absolute, without a slash at its end. */
   readonly endpoint: string;
-  readonly key: string | undefined;
-  readonly sessionId: string;
-  readonly streamId: string;
-  readonly userId: string | undefined;
-  readonly feature: string | undefined;
-  readonly label: string | undefined;
-  readonly serviceName: string;
-  readonly flushIntervalMs: number;
-  readonly propagateTo: Allowed;
-  readonly maskAllInputs: boolean;
+  /** What is known of the session by now: `user.id`, `feature`, `label` and others. */
+  readonly attributes: Attributes;
 }
 
-const STORAGE_KEY = "otel-replay.session";
-
-/** Throws a TypeError for an endpoint that is missing or no http(s) address. */
+/** Throws a TypeError for an endpoint that is missing or no http(s) address, and for a sample rate outside 0 to 1. */
 export function complete(options: RecordOptions): Config {
-  return {
-    endpoint: absoluteEndpoint(options?.endpoint),
-    key: options.key,
-    sessionId: resolveSessionId(options.sessionId),
-    streamId: randomHex(8),
-    userId: options.userId,
-    feature: options.feature,
-    label: options.label,
-    serviceName: options.serviceName ?? "web",
-    flushIntervalMs: options.flushIntervalMs ?? 2000,
-    propagateTo: options.propagateTo ?? [],
-    maskAllInputs: options.maskAllInputs ?? true,
-  };
+  const endpoint = absoluteEndpoint(options?.endpoint);
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const { userId, feature, label } = options;
+  const attributes = { ...options.attributes, "user.id": userId, feature, label };
+  const config: Config = { ...DEFAULTS, ...given, endpoint, attributes };
+  checkShare(config.sampleRate);
+  return config;
+}
+
+function checkShare(rate: unknown): void {
+  if (typeof rate === "number" && rate >= 0 && rate <= 1) return;
+  throw new TypeError(`otel-replay: sampleRate ${String(rate)} is not in 0 to 1`);
 }
 
 function absoluteEndpoint(endpoint: unknown): string {
-  if (typeof endpoint !== "string") throw new TypeError("otel-replay: record() needs {endpoint: 'http://host:4318'}");
-  const url = new URL(endpoint, location.href);
-  if (!/^https?:$/.test(url.protocol)) throw new TypeError(`otel-replay: endpoint ${url.href} is not http(s)`);
-  return (url.origin + url.pathname).replace(/\/+$/, "");
-}
-
-function resolveSessionId(given: string | undefined): string {
-  const id = given || storedSessionId() || randomHex(16);
-  try {
-    sessionStorage.setItem(STORAGE_KEY, id);
-  } catch {
-    // Storage may be blocked: then every page load is a session of its own.
-  }
-  return id;
-}
-
-function storedSessionId(): string | null {
-  try {
-    return sessionStorage.getItem(STORAGE_KEY);
-  } catch {
-    return null;
-  }
+  const url = new URL(typeof endpoint === "string" ? endpoint : "none:", location.href);
+  if (/^https?:$/.test(url.protocol)) return (url.origin + url.pathname).replace(/\/+$/, "");
+  throw new TypeError(`otel-replay: endpoint ${String(endpoint)} is no address such as http://host:4318`);
 }

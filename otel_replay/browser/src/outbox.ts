@@ -1,138 +1,174 @@
 // Sends items in order, one request in flight, until each was acknowledged.
+import type { Depot, Key } from "./transports/depot";
+import { byteLength, compressed, isRetryable, retryDelay, sleep } from "./transports/post";
+import type { Destination, Parcel } from "./transports/post";
 
-/** Items of one request: about what compresses to a tenth of the receiver's block size. */
-const MAX_BODY_CHARS = 512 * 1024;
+/** Items of one request, unless one alone is longer: about 15 KB in gzip. */
+const MAX_OPEN_CHARS = 128 * 1024;
 /** What may wait in the page's memory while the receiver cannot be reached. */
-const MAX_WAITING_CHARS = 16 * 1024 * 1024;
-/** Browsers refuse more than 64 KB of requests that outlive their page. */
-const KEEPALIVE_BYTES = 60 * 1024;
-const FIRST_RETRY_MS = 500;
-const MAX_RETRY_MS = 30_000;
-/** A Retry-After is honoured up to here. */
-const MAX_RETRY_AFTER_MS = 120_000;
+const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 const FLUSH_WAIT_MS = 10_000;
-const RETRYABLE = new Set([429, 502, 503, 504]);
+/** Of what may outlive the page, to be filled with items: the rest is for what goes around them. */
+const ITEMS_SHARE = 0.7;
+/** Nothing that follows would be taken either. */
+const NOT_LET_IN = [401, 403];
 
-interface Batch {
-  readonly seq: number;
-  readonly items: readonly string[];
-  readonly chars: number;
+interface Waiting {
+  parcel: Parcel;
+  bytes: number;
+  /** Once the parcel is compressed. */
+  ready: Promise<void>;
+  /** Where it is in the depot. */
+  key?: Key;
+  /** An ordinary request is on its way. */
+  isUnderWay?: boolean;
+  /** A request is on its way that outlives the page. */
+  lasting?: Promise<Response | undefined>;
 }
 
 export interface OutboxOptions {
-  readonly url: string;
-  readonly key: string | undefined;
-  /** The function that really sends: the page's own `fetch`, not our wrapper of it. */
-  readonly fetch: typeof fetch;
+  readonly destination: Destination;
+  readonly depot: Depot;
   readonly flushIntervalMs: number;
-  /** The request's body around JSON texts; `seq` counts batches from 0. */
-  readonly wrap: (items: readonly string[], seq: number) => string;
-  /** Called (in a task of its own) when waiting batches were thrown away for want of room; their numbers stay unused. */
-  readonly onOverflow?: () => void;
+  /** The requests for some JSON texts, called once for each text and in order. */
+  readonly wrap: (items: readonly string[]) => readonly Parcel[];
+  /** Called in a task of its own when a part is lost: refused, or thrown away for want of room. */
+  readonly onLoss?: () => void;
 }
 
 export class Outbox {
-  private open: string[] = [];
-  private openChars = 0;
-  private waiting: Batch[] = [];
-  private nextSeq = 0;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private sending: Promise<void> | undefined;
+  readonly #options: OutboxOptions;
+  #open: string[] = [];
+  #openChars = 0;
+  #waiting: Waiting[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #sending: Promise<void> | undefined;
 
-  constructor(private readonly options: OutboxOptions) {}
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+  }
 
   /** Adds one item (JSON text) to what will be sent. */
   push(item: string): void {
-    if (this.openChars > 0 && this.openChars + item.length > MAX_BODY_CHARS) this.cut();
-    this.open.push(item);
-    this.openChars += item.length;
-    this.timer ??= setTimeout(() => this.send(), this.options.flushIntervalMs);
+    this.#open.push(item);
+    this.#openChars += item.length;
+    if (this.#openChars >= MAX_OPEN_CHARS) this.#send();
+    else this.#timer ??= setTimeout(() => this.#send(), this.#options.flushIntervalMs);
   }
 
   /** Sends what there is; settles when it was acknowledged or refused, at the latest after 10 s (sending goes on). */
   async flush(): Promise<void> {
-    this.send();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, FLUSH_WAIT_MS)));
-    await Promise.race([this.sending, patience]);
-    clearTimeout(timer);
+    this.#send();
+    await Promise.race([this.#sending, sleep(FLUSH_WAIT_MS)]);
+  }
+
+  /** Makes requests of the first items, or of all. */
+  cut(count = this.#open.length): void {
+    const items = this.#open.splice(0, count);
+    if (items.length === 0) return;
+    this.#openChars -= items.reduce((sum, item) => sum + item.length, 0);
+    for (const parcel of this.#options.wrap(items)) this.#waiting.push(this.#packed(parcel));
+    this.#makeRoom();
   }
 
   /**
-   * The page may be about to go: sends copies of what waits, as far as it fits, in requests that outlive the page.
-   * Nothing is taken off the queue, since the page may also come back; a number sent twice is stored once.
+   * The page may be about to go (`isGoing`: it goes, or freezes): sends what waits, as far as it fits, in requests that
+   * outlive it, and keeps all of it in the depot for the next page. Nothing is taken off the queue, since the page may
+   * also stay; a number that is sent twice is stored once.
    */
-  flushOnExit(budget = KEEPALIVE_BYTES): number {
-    this.cut();
-    let left = budget;
-    for (const batch of this.waiting) {
-      const body = this.options.wrap(batch.items, batch.seq);
-      const bytes = new TextEncoder().encode(body).length;
-      if (bytes > left) continue;
-      left -= bytes;
-      this.post(body, true).catch(() => undefined);
+  flushOnExit(isGoing: boolean): void {
+    this.#cutToFit();
+    const { destination } = this.#options;
+    for (const one of this.#waiting) {
+      if (one.lasting || (one.isUnderWay && !isGoing) || byteLength(one.parcel.body) > destination.left) continue;
+      one.lasting = destination.post(one.parcel, true);
     }
-    return left;
+    this.#keep();
+    this.#send();
   }
 
-  private send(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
+  #send(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.cut();
-    this.sending ??= this.drain().finally(() => (this.sending = undefined));
+    this.#sending ??= this.#drain().finally(() => (this.#sending = undefined));
   }
 
-  private cut(): void {
-    if (this.open.length === 0) return;
-    this.waiting.push({ seq: this.nextSeq++, items: this.open, chars: this.openChars });
-    this.open = [];
-    this.openChars = 0;
-    this.makeRoom();
+  /** Of what is open, as much as can still go for itself, and then the rest. */
+  #cutToFit(): void {
+    let room = this.#options.destination.left * ITEMS_SHARE;
+    const tooMuch = this.#open.findIndex((item) => (room -= byteLength(item)) < 0);
+    if (tooMuch > 0) this.cut(tooMuch);
+    this.cut();
   }
 
-  private makeRoom(): void {
-    const chars = this.waiting.reduce((sum, batch) => sum + batch.chars, 0);
-    if (chars <= MAX_WAITING_CHARS || this.waiting.length < 2) return;
+  #packed(parcel: Parcel): Waiting {
+    const one: Waiting = { parcel, bytes: parcel.body.length, ready: Promise.resolve() };
+    const pack = async (): Promise<void> => {
+      const body = await compressed(parcel.body as string);
+      one.parcel = { ...parcel, body };
+      one.bytes = body.length;
+      if (this.#waiting[0]?.key) this.#keep(); // it could not be sent, so neither can this
+    };
+    one.ready = pack().catch(() => undefined); // the text goes as it is
+    return one;
+  }
+
+  #makeRoom(): void {
+    const bytes = this.#waiting.reduce((sum, one) => sum + one.bytes, 0);
+    if (bytes <= MAX_WAITING_BYTES || this.#waiting.length < 2) return;
     // The first may be on its way. What follows is of no use without what goes, so all of it goes.
-    this.waiting.length = 1;
-    const { onOverflow } = this.options;
-    if (onOverflow) setTimeout(onOverflow);
+    this.#options.depot.remove(this.#waiting.splice(1).flatMap(({ key }) => (key ? [key] : [])));
+    this.#lost();
   }
 
-  private async drain(): Promise<void> {
-    for (let batch = this.waiting[0]; batch; batch = this.waiting[0]) {
-      await this.deliver(batch);
-      this.waiting.shift();
+  #lost(): void {
+    const { onLoss } = this.#options;
+    if (onLoss) setTimeout(onLoss);
+  }
+
+  async #drain(): Promise<void> {
+    for (let one = this.#waiting[0]; one; one = this.#waiting[0]) {
+      await one.ready;
+      const response = await this.#delivered(one);
+      this.#waiting.shift();
+      if (one.key) this.#options.depot.remove([one.key]);
+      if (!response.ok) this.#refused(response);
     }
   }
 
-  private async deliver(batch: Batch): Promise<void> {
+  /** The answer to a request, which is tried until there is a final one. */
+  async #delivered(one: Waiting): Promise<Response> {
     for (let attempt = 0; ; attempt++) {
-      const response = await this.post(this.options.wrap(batch.items, batch.seq), false).catch(() => undefined);
-      if (response && !RETRYABLE.has(response.status)) return reportRefusal(response);
+      const response = await (one.lasting ?? this.#post(one));
+      delete one.lasting;
+      if (response && !isRetryable(response)) return response;
+      this.#keep();
       await sleep(retryDelay(response, attempt));
     }
   }
 
-  private post(body: string, keepalive: boolean): Promise<Response> {
-    const { key } = this.options;
-    const headers = { "content-type": "application/json", ...(key && { "x-api-key": key }) };
-    return this.options.fetch.call(window, this.options.url, { method: "POST", headers, body, keepalive });
+  async #post(one: Waiting): Promise<Response | undefined> {
+    const { destination } = this.#options;
+    one.isUnderWay = true;
+    try {
+      // A page that is not seen may be ended without a word.
+      const outlives = document.visibilityState === "hidden" && byteLength(one.parcel.body) <= destination.left;
+      return await destination.post(one.parcel, outlives);
+    } finally {
+      one.isUnderWay = false;
+    }
   }
-}
 
-function reportRefusal(response: Response): void {
-  if (!response.ok) console.warn(`otel-replay: ${response.url} answered ${response.status}; that part is lost`);
-}
+  #keep(): void {
+    const fresh = this.#waiting.filter(({ key }) => !key);
+    if (fresh.length === 0) return;
+    const keys = this.#options.depot.put(fresh.map(({ parcel }) => parcel), fresh.map(({ bytes }) => bytes));
+    keys.forEach((key, i) => (fresh[i]!.key = key));
+  }
 
-/** Milliseconds before the next attempt: what the receiver asked for, else doubled each time, half of it by chance. */
-function retryDelay(response: Response | undefined, attempt: number): number {
-  const seconds = Number(response?.headers.get("retry-after") ?? NaN);
-  if (Number.isFinite(seconds)) return Math.min(Math.max(seconds * 1000, FIRST_RETRY_MS), MAX_RETRY_AFTER_MS);
-  const delay = Math.min(FIRST_RETRY_MS * 2 ** attempt, MAX_RETRY_MS);
-  return delay * (0.5 + Math.random() / 2);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+  #refused(response: Response): void {
+    console.warn(`otel-replay: ${response.url} answered ${response.status}; that part is lost`);
+    if (!NOT_LET_IN.includes(response.status)) this.#lost();
+  }
 }

@@ -1,8 +1,6 @@
 // Spans as OTLP/HTTP JSON (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding).
-import type { Config } from "./options";
-import { Outbox } from "./outbox";
 
-export type AttributeValue = string | number;
+export type AttributeValue = string | number | boolean;
 export type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
 
 /** OTLP's `SpanKind` and `StatusCode` numbers that the recorder uses. */
@@ -10,36 +8,29 @@ export const INTERNAL = 1;
 export const CLIENT = 3;
 export const STATUS_ERROR = 2;
 
-export interface FinishedSpan {
+/** A span's place: 32 and 16 lower-case hex digits. */
+export interface Context {
   readonly traceId: string;
   readonly spanId: string;
-  readonly parentSpanId?: string;
+}
+
+export interface FinishedSpan extends Context {
+  readonly parentSpanId?: string | undefined;
   readonly name: string;
   readonly kind: number;
   readonly startUnixNano: bigint;
   readonly endUnixNano: bigint;
   readonly attributes: Attributes;
+  readonly events?: readonly SpanEvent[];
+  /** Spans of other traces that belong to it, such as the server's of a page load. */
+  readonly links?: readonly Context[];
   readonly statusCode?: number;
 }
 
-/** An outbox that sends spans to `{endpoint}/v1/traces` under the page's resource. */
-export function spanOutbox(config: Config, send: typeof fetch): Outbox {
-  const resource = JSON.stringify({
-    attributes: keyValues({
-      "service.name": config.serviceName,
-      "session.id": config.sessionId,
-      "browser.language": navigator.language,
-    }),
-  });
-  return new Outbox({
-    url: `${config.endpoint}/v1/traces`,
-    key: config.key,
-    fetch: send,
-    flushIntervalMs: Math.min(config.flushIntervalMs, 500),
-    wrap: (spans) =>
-      `{"resourceSpans":[{"resource":${resource},"scopeSpans":[` +
-      `{"scope":{"name":"otel_replay.browser"},"spans":[${spans.join(",")}]}]}]}`,
-  });
+export interface SpanEvent {
+  readonly name: string;
+  readonly timeUnixNano: bigint;
+  readonly attributes: Attributes;
 }
 
 /** One span as OTLP/JSON text: 64-bit integers are decimal strings. */
@@ -53,16 +44,25 @@ export function encodeSpan(span: FinishedSpan): string {
     startTimeUnixNano: span.startUnixNano.toString(),
     endTimeUnixNano: span.endUnixNano.toString(),
     attributes: keyValues(span.attributes),
+    events: span.events?.map((event) => ({
+      timeUnixNano: event.timeUnixNano.toString(),
+      name: event.name,
+      attributes: keyValues(event.attributes),
+    })),
+    links: span.links,
     status: span.statusCode ? { code: span.statusCode } : undefined,
   });
 }
 
-function keyValues(attributes: Attributes): unknown[] {
+/** Attributes as OTLP's list; those without a value are left out. */
+export function keyValues(attributes: Attributes): unknown[] {
   return Object.entries(attributes)
     .filter(([, value]) => value !== undefined && value !== "")
     .map(([key, value]) => ({ key, value: anyValue(value!) }));
 }
 
 function anyValue(value: AttributeValue): unknown {
-  return typeof value === "number" ? { intValue: value.toString() } : { stringValue: value };
+  if (typeof value === "string") return { stringValue: value };
+  if (typeof value === "boolean") return { boolValue: value };
+  return Number.isSafeInteger(value) ? { intValue: value.toString() } : { doubleValue: value };
 }

@@ -10,17 +10,19 @@ export function withoutQuery(address: string): string {
   }
 }
 
+/** Query or fragment of an address in running text; the line and column that a stack trace puts behind stay. */
+const QUERY_IN_TEXT = /(\b[a-z][a-z\d+.-]{0,19}:\/\/[^\s"'`()<>?#]*)[?#][^\s"'`()<>]*?((?::\d+){0,2})(?=[\s"'`()<>]|$)/gi;
+
+/** A message or stack trace without the queries of the addresses in it, at most `max` characters. */
+export function withoutQueries(text: string, max: number): string {
+  return text.slice(0, 2 * max).replace(QUERY_IN_TEXT, "$1$2").slice(0, max);
+}
+
 export type Allowed = readonly (string | RegExp)[];
 
-/**
- * Whether a request to `address` belongs to the user's action: the page's own origin or an address in `allowed`
- * (a string is a prefix), and never the receiver itself.
- */
-export function carriesContext(address: string, endpoint: string, allowed: Allowed): boolean {
-  const url = new URL(address, location.href);
-  if (isReceiver(url, endpoint)) return false;
-  if (url.origin === location.origin) return true;
-  return allowed.some((rule) => matches(url.href, rule));
+/** Whether a request may carry context: the page's own origin, or an address in `allowed` (a string is a prefix). */
+export function carriesContext(url: URL, allowed: Allowed): boolean {
+  return url.origin === location.origin || allowed.some((rule) => matches(url.href, rule));
 }
 
 function matches(href: string, rule: string | RegExp): boolean {
@@ -29,7 +31,8 @@ function matches(href: string, rule: string | RegExp): boolean {
   return rule.test(href);
 }
 
-function isReceiver(url: URL, endpoint: string): boolean {
+/** Whether a request goes to otel-replay itself. */
+export function isReceiver(url: URL, endpoint: string): boolean {
   if (!(url.href + "/").startsWith(endpoint + "/")) return false;
   // A receiver behind the application's own origin owns only its routes, not the application's.
   if (new URL(endpoint).origin !== location.origin) return true;

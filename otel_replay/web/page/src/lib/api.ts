@@ -1,5 +1,8 @@
 // Reading the server. Addresses are relative to the document, so that any path prefix works.
+import type { eventWithTime } from "@rrweb/types";
 import { disarm } from "./disarm";
+import { withFiles } from "./files";
+import { fromMs } from "./time";
 import type { RecordingPage, SessionPage, Stream, Timeline } from "./types";
 
 /** An answer that is not the data: `title` and `detail` of its problem+json, or what the browser says. */
@@ -39,10 +42,24 @@ export async function loadRecording(
     onProgress(events);
     const next = page.next_cursor;
     // A cursor that comes twice would never end.
-    if (!next || seen.has(next)) return [...streams.values()];
+    if (!next || seen.has(next)) break;
     seen.add(next);
     cursor = next;
   }
+  const found = [...streams.values()];
+  for (const stream of found) await complete(sessionId, stream, signal);
+  return found;
+}
+
+/** Puts the files of the recording in place, and takes out what would fetch anything. */
+async function complete(sessionId: string, stream: Stream, signal: AbortSignal): Promise<void> {
+  const readMore = async (from: number, to: number): Promise<eventWithTime[]> => {
+    const range = { stream: stream.stream_id, from: String(fromMs(from)), to: String(fromMs(to)) };
+    const page = await getRecordingPage(sessionId, range, signal);
+    return page.streams.flatMap((part) => (part.events ?? []).filter(isEvent));
+  };
+  Object.assign(stream, await withFiles(stream.events, readMore));
+  stream.events.forEach(disarm);
 }
 
 async function getRecordingPage(sessionId: string, query: Query, signal: AbortSignal): Promise<RecordingPage> {
@@ -91,7 +108,6 @@ export async function takeBack(share: Share): Promise<void> {
 
 function join(streams: Map<string, Stream>, part: Stream): number {
   const events = (part.events ?? []).filter(isEvent);
-  events.forEach(disarm);
   const known = streams.get(part.stream_id);
   if (!known) {
     streams.set(part.stream_id, { ...part, events, gaps: part.gaps ?? [] });

@@ -33,7 +33,7 @@ function withoutAddress(node: Node): void {
   const attributes = node.attributes;
   if (!attributes || typeof attributes !== "object") return;
   for (const name of Object.keys(attributes)) {
-    if (/^(src|data)$/i.test(name) && !/^(data|blob):/i.test(String(attributes[name]))) delete attributes[name];
+    if (/^(src|srcset|data)$/i.test(name) && !/^(data|blob):/i.test(String(attributes[name]))) delete attributes[name];
   }
 }
 

@@ -111,6 +111,8 @@ export interface Stream {
   to_seq?: number;
   gaps?: Gap[];
   events: eventWithTime[];
+  /** Files of the page that the recording does not hold: how many for which reason. */
+  missing?: Record<string, number>;
 }
 
 export interface RecordingPage {

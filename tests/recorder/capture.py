@@ -6,6 +6,7 @@ Both are the same Starlette application: served twice, they are two origins.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -37,37 +38,63 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>Shop</title>
 
 @dataclass
 class Capture:
-    """What arrived. ``answers`` are given to chunk requests first, each a status and headers; then 200."""
+    """What arrived. ``answers`` are given to chunk requests first, each a status and headers; then 200.
+
+    ``pages`` are further pages by their path, with ``page_headers`` on all of them, and ``scripts`` their scripts.
+    """
 
     recorder: Path
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     chunk_delay_s: float = 0.0
+    pages: dict[str, str] = field(default_factory=dict)
+    scripts: dict[str, str] = field(default_factory=dict)
+    page_headers: dict[str, str] = field(default_factory=dict)
+    call_delay_s: float = 0.0
+    call_headers: dict[str, str] = field(default_factory=dict)
     attempts: list[dict[str, Any]] = field(default_factory=list)
     accepted: list[dict[str, Any]] = field(default_factory=list)
     session_ids: set[str] = field(default_factory=set)
     traces: list[dict[str, Any]] = field(default_factory=list)
+    logs: list[dict[str, Any]] = field(default_factory=list)
     calls: list[dict[str, str]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
 
     def app(self) -> Starlette:
         routes = [
-            Route("/shop", lambda _: HTMLResponse(PAGE)),
+            Route("/shop", lambda _: HTMLResponse(PAGE, headers=self.page_headers)),
             Route("/otel-replay.js", lambda _: FileResponse(self.recorder, media_type="text/javascript")),
             Route("/api/v1/sessions/{session_id}/events", self.receive_chunk, methods=["POST"]),
             Route("/v1/traces", self.receive_traces, methods=["POST"]),
+            Route("/v1/logs", self.receive_logs, methods=["POST"]),
             Route("/api/chat", self.receive_call, methods=["GET", "POST"]),
+            Route("/{path:path}", self.further_page),
         ]
-        cors = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=["*"],
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["Retry-After", "Server-Timing"],
+            max_age=7200,
+        )
         return Starlette(routes=routes, middleware=[cors])
+
+    async def further_page(self, request: Request) -> Response:
+        if script := self.scripts.get(request.url.path):
+            return Response(script, media_type="text/javascript")
+        page = self.pages.get(request.url.path)
+        return Response("", 404) if page is None else HTMLResponse(page, headers=self.page_headers)
 
     async def receive_chunk(self, request: Request) -> Response:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            chunk = json.loads(await request.body())
+            chunk = await body_of(request) | {"session_id": request.path_params["session_id"]}
             await asyncio.sleep(self.chunk_delay_s)
             self.session_ids.add(request.path_params["session_id"])
+            self.headers.append(dict(request.headers))
             self.attempts.append(chunk)
             status, headers = self.answers.pop(0) if self.answers else (200, {})
             if status == 200:
@@ -77,12 +104,18 @@ class Capture:
             self.in_flight -= 1
 
     async def receive_traces(self, request: Request) -> Response:
-        self.traces.append(json.loads(await request.body()))
+        self.traces.append(await body_of(request))
+        return JSONResponse({})
+
+    async def receive_logs(self, request: Request) -> Response:
+        self.logs.append(await body_of(request))
         return JSONResponse({})
 
     async def receive_call(self, request: Request) -> Response:
         self.calls.append(dict(request.headers) | {"method": request.method, "body": (await request.body()).decode()})
-        return JSONResponse({"answer": "42"}, status_code=int(request.query_params.get("status", "200")))
+        await asyncio.sleep(self.call_delay_s)
+        status = int(request.query_params.get("status", "200"))
+        return JSONResponse({"answer": "42"}, status_code=status, headers=self.call_headers)
 
     def events(self) -> list[dict[str, Any]]:
         return [event for chunk in self.accepted for event in chunk["events"]]
@@ -97,6 +130,21 @@ class Capture:
             for resource_spans in request["resourceSpans"]:
                 for scope_spans in resource_spans["scopeSpans"]:
                     yield from scope_spans["spans"]
+
+    def log_records(self) -> Iterator[dict[str, Any]]:
+        for request in self.logs:
+            for resource_logs in request["resourceLogs"]:
+                for scope_logs in resource_logs["scopeLogs"]:
+                    yield from scope_logs["logRecords"]
+
+    def named(self, event_name: str) -> list[dict[str, Any]]:
+        """The log events of this name."""
+        return [record for record in self.log_records() if record.get("eventName") == event_name]
+
+
+async def body_of(request: Request) -> Any:
+    body = await request.body()
+    return json.loads(gzip.decompress(body) if request.headers.get("content-encoding") == "gzip" else body)
 
 
 def attributes(owner: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+// What canvases show, as pictures in their styles: a replay runs no script, and without scripts a canvas is an empty
+// inline element. rrweb's own way would change every drawing function, and a replay of it would need scripts.
+import { base64, MAX_BYTES } from "./fetching";
+import { attempt } from "./guard";
+
+const EVERY_MS = 1000;
+
+export type Style = Record<string, string>;
+
+export interface Canvases {
+  /** The style in which a canvas is recorded; from now on it is looked at, until it is gone. */
+  style(canvas: HTMLCanvasElement): Style;
+  stop(): void;
+}
+
+/** `tell` is given the style of a canvas that shows something new; `spend` says whether so many bytes may be kept. */
+export function canvases(tell: (canvas: Element, style: Style) => void, spend: (bytes: number) => boolean): Canvases {
+  const pictures = new Map<HTMLCanvasElement, string>();
+  const styled = (canvas: HTMLCanvasElement): Style => {
+    const { display, width, height } = getComputedStyle(canvas);
+    return {
+      display: display === "inline" ? "inline-block" : display,
+      width,
+      height,
+      "background-image": `url("${pictures.get(canvas)}")`,
+      "background-size": "100% 100%",
+      "background-origin": "content-box",
+      "background-repeat": "no-repeat",
+    };
+  };
+  const keep = async (canvas: HTMLCanvasElement, blob: Blob | null): Promise<void> => {
+    if (!blob || blob.size > MAX_BYTES) return;
+    const picture = `data:${blob.type};base64,${await base64(blob)}`;
+    if (picture === pictures.get(canvas) || !spend(blob.size)) return;
+    pictures.set(canvas, picture);
+    tell(canvas, styled(canvas));
+  };
+  /** In a frame, when what WebGL has drawn is still there. Throws where another origin's image was drawn. */
+  const look = (canvas: HTMLCanvasElement): void => {
+    const { top, bottom } = canvas.getBoundingClientRect();
+    if (bottom > 0 && top < innerHeight) canvas.toBlob((blob) => void keep(canvas, blob), "image/webp", 0.9);
+  };
+  const lookAtAll = (): void => {
+    for (const canvas of pictures.keys()) {
+      if (!canvas.isConnected || !attempt(() => (look(canvas), true))) pictures.delete(canvas);
+    }
+  };
+  const timer = setInterval(() => requestAnimationFrame(lookAtAll), EVERY_MS);
+  return {
+    style(canvas) {
+      if (!pictures.has(canvas)) pictures.set(canvas, "data:,");
+      return styled(canvas);
+    },
+    stop: () => clearInterval(timer),
+  };
+}

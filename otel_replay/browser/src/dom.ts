@@ -1,0 +1,52 @@
+// The page as rrweb sees it.
+import { record } from "@rrweb/record";
+import type { Config } from "./options";
+import { EDITABLE, maskInput, maskText } from "./privacy";
+
+/** An event of rrweb: its `eventWithTime`, as far as everybody needs it who does not look into the page. */
+export interface RrwebEvent {
+  readonly type: number;
+  readonly data: unknown;
+  /** Milliseconds since 1970. */
+  readonly timestamp: number;
+}
+
+/** rrweb's event types that the recorder looks at or makes. */
+export const FULL_SNAPSHOT = 2;
+export const INCREMENTAL = 3;
+export const META = 4;
+export const CUSTOM = 5;
+
+/** By tag, so that fields of every type are masked: by type, rrweb leaves out those that are hidden. */
+const MASKED_TAGS = { input: true, textarea: true, select: true };
+const SECRET_TYPES = { password: true, hidden: true };
+
+export interface PageObserver {
+  /** A new full snapshot, as soon as the page has one at all. */
+  snapshot(): void;
+  stop(): void;
+}
+
+/** Begins with a full snapshot when the page is parsed, and gives `emit` every event until it is stopped. */
+export function observePage(config: Config, emit: (event: RrwebEvent) => void): PageObserver {
+  const typed = config.maskAllInputs;
+  const masked = [typed && EDITABLE, config.maskTextSelector].filter(Boolean).join(", ");
+  const stop = record<RrwebEvent>({
+    emit,
+    maskInputOptions: (typed ? MASKED_TAGS : SECRET_TYPES) as object,
+    maskInputFn: maskInput,
+    ...(masked && { maskTextSelector: masked }),
+    maskTextFn: maskText,
+    ...(config.blockSelector && { blockSelector: config.blockSelector }),
+    slimDOMOptions: true, // no scripts, comments or icons: none is seen, and a replay would try to fetch the icon
+    checkoutEveryNms: config.checkoutMs,
+    recordAfter: "DOMContentLoaded",
+    errorHandler: () => true,
+  });
+  return {
+    snapshot() {
+      if (document.readyState !== "loading") record.takeFullSnapshot(true);
+    },
+    stop: stop ?? (() => undefined),
+  };
+}

@@ -1,0 +1,247 @@
+// The recording of one page: what is observed goes through the gate of its session to the outboxes.
+import { assets, type AssetKeeper } from "./assets";
+import { CUSTOM, FULL_SNAPSHOT, INCREMENTAL, META, observePage, type PageObserver, type RrwebEvent } from "./dom";
+import { encodeEvent, INFO, type LogEvent } from "./events";
+import { attempt, listen } from "./guard";
+import { observers } from "./observers";
+import type { Attributes, Config, Sent } from "./options";
+import type { Outbox } from "./outbox";
+import { clean } from "./privacy";
+import type { Recording } from "./recording";
+import { Gate, isSampled } from "./sampling";
+import { Session, type SessionListener, type Visit } from "./session";
+import { encodeSpan, type FinishedSpan } from "./spans";
+import { Stream } from "./stream";
+import { Shipping } from "./transports/shipping";
+
+/** What a person does with the page, and scripts cannot. */
+const GESTURES = ["pointerdown", "pointermove", "keydown", "wheel", "touchmove"];
+/** After a loss the page is recorded as a whole, but not more often than this. */
+const RESNAPSHOT_MS = 30_000;
+
+export type State = "recording" | "paused" | "stopped";
+
+export class PageRecorder implements Recording, SessionListener {
+  #now: State = "recording";
+  #id = "";
+  #page: PageObserver | undefined;
+  /** Changes of the page are of no use until the next full snapshot. */
+  #awaitsSnapshot = false;
+  #snapshotTimer: ReturnType<typeof setTimeout> | undefined;
+  #snapshotMs = 0;
+  readonly #gate = new Gate(() => this.#onLoss());
+  readonly #stream = new Stream();
+  readonly #session: Session;
+  readonly #shipping: Shipping;
+  #assets: AssetKeeper | undefined;
+  readonly #undo: (() => void)[];
+
+  constructor(readonly config: Config) {
+    this.#shipping = new Shipping(config, () => this.#id, this.#stream, () => this.#onLoss());
+    this.#session = new Session(config, this);
+    this.#undo = [this.#session.begin(), this.#shipping.begin(), () => this.#assets?.stop()];
+    this.#keepAssets();
+    if (this.#stream.isPaused) this.#now = "paused";
+    this.#observePage();
+    for (const observe of observers) this.#undo.push(attempt(() => observe(this)) ?? (() => undefined));
+    this.#undo.push(listen(GESTURES, (event) => event.isTrusted && this.busy()));
+    this.#undo.push(this.#observeExit()); // behind the observers, which have last things to tell
+  }
+
+  get state(): State {
+    return this.#now;
+  }
+
+  sessionId(): string {
+    attempt(() => this.#session.goesOn());
+    return this.#id;
+  }
+
+  streamId(): string {
+    return this.#stream.id;
+  }
+
+  active(): boolean {
+    return this.#now === "recording";
+  }
+
+  span(span: FinishedSpan): void {
+    this.#pass("span", span, encodeSpan, this.#shipping.spans);
+  }
+
+  event(event: LogEvent): void {
+    this.#pass("log", event, encodeEvent, this.#shipping.logs);
+  }
+
+  custom(tag: string, payload: object): void {
+    this.emit({ type: CUSTOM, data: { tag, payload }, timestamp: Date.now() });
+  }
+
+  emit(event: RrwebEvent): void {
+    if (!this.active() || !attempt(() => this.#session.goesOn())) return;
+    if (event.type === META) {
+      this.#awaitsSnapshot = false;
+      this.#gate.nextGeneration();
+    }
+    if (this.#awaitsSnapshot && event.type === INCREMENTAL) return;
+    const cleaned = attempt(() => clean(this.#assets?.take(event) ?? event, this.config.maskAllInputs));
+    if (cleaned) this.#pass("dom", cleaned, JSON.stringify, this.#shipping.dom);
+    if (event.type === FULL_SNAPSHOT) this.#announce();
+  }
+
+  failed(): void {
+    if (this.#gate.isOpen || !this.active()) return;
+    attempt(() => this.#session.open());
+    this.onOpened();
+  }
+
+  busy(): void {
+    if (this.active()) attempt(() => this.#session.busy());
+  }
+
+  /** More about the session; what is undefined is no longer told. */
+  set(attributes: Attributes): void {
+    Object.assign(this.config.attributes, attributes);
+    this.#announce();
+  }
+
+  pause(): void {
+    if (!this.active()) return;
+    this.#tell("session.pause");
+    this.#stopPage();
+    this.#now = "paused";
+    this.#stream.isPaused = true;
+  }
+
+  resume(): void {
+    if (this.#now !== "paused") return;
+    this.#now = "recording";
+    this.#stream.isPaused = false;
+    this.busy();
+    this.#tell("session.resume");
+    this.#observePage();
+  }
+
+  flush(): Promise<void> {
+    return this.#shipping.flush();
+  }
+
+  stop(): Promise<void> {
+    if (this.#now === "stopped") return this.flush();
+    this.#stopPage();
+    for (const undo of this.#undo.splice(0)) attempt(undo);
+    this.#now = "stopped";
+    clearTimeout(this.#snapshotTimer);
+    return this.flush();
+  }
+
+  end(): Promise<void> {
+    if (this.#now === "stopped") return this.flush();
+    this.#tell("session.end");
+    this.#session.end();
+    return this.stop();
+  }
+
+  onChange(visit: Visit, isNew: boolean, ended: Visit | undefined): void {
+    const isFirst = !this.#id;
+    if (isNew && ended && this.#isSent(ended)) {
+      const endMs = ended.endedMs ?? ended.activeMs;
+      this.#shipping.logs.push(encodeEvent(sessionEvent("session.end", endMs, { "session.id": ended.id })));
+    }
+    this.#shipping.cut();
+    this.#id = visit.id;
+    if (isFirst) this.#stream.resume(visit.id);
+    else this.#stream.renew(visit.id);
+    this.#gate.close();
+    if (this.#isSent(visit)) this.#gate.open();
+    if (isNew) this.#tell("session.start", { "session.previous_id": visit.previousId });
+    if (isFirst) return;
+    this.#keepAssets();
+    this.#resnapshot();
+  }
+
+  onOpened(): void {
+    this.#gate.open();
+    if (this.#awaitsSnapshot) this.#resnapshot();
+  }
+
+  /** Once in each stream. */
+  #keepAssets(): void {
+    attempt(() => this.#assets?.stop());
+    this.#assets = attempt(() => assets(this));
+  }
+
+  #isSent(visit: Visit): boolean {
+    return visit.opened === true || isSampled(visit.id, this.config.sampleRate);
+  }
+
+  #observePage(): void {
+    if (this.active()) this.#page = attempt(() => observePage(this.config, (event) => this.emit(event)));
+  }
+
+  #stopPage(): void {
+    const page = this.#page;
+    this.#page = undefined;
+    if (page) attempt(() => page.stop());
+  }
+
+  /** What the session is, in the recording: it describes the session where the recording goes alone. */
+  #announce(): void {
+    this.custom("otel.session", { attributes: { ...this.config.attributes, "service.name": this.config.serviceName } });
+  }
+
+  #tell(name: string, attributes: Attributes = {}): void {
+    const about = { "session.id": this.#id, ...this.config.attributes, ...attributes };
+    this.event(sessionEvent(name, Date.now(), about));
+  }
+
+  #pass<K extends keyof Sent>(kind: K, event: Sent[K], encode: (event: Sent[K]) => string, lane: Outbox): void {
+    if (!this.active()) return;
+    attempt(() => {
+      const { beforeSend } = this.config;
+      const kept = beforeSend ? beforeSend(event, kind) : event;
+      if (kept) this.#gate.push(lane, encode(kept));
+    });
+  }
+
+  #onLoss(): void {
+    this.#resnapshot(this.#snapshotMs + RESNAPSHOT_MS - Date.now());
+  }
+
+  /** In a task of its own: rrweb may be in the middle of something. */
+  #resnapshot(inMs = 0): void {
+    this.#awaitsSnapshot = true;
+    clearTimeout(this.#snapshotTimer);
+    this.#snapshotTimer = setTimeout(() => {
+      this.#snapshotMs = Date.now();
+      if (this.#awaitsSnapshot) attempt(() => this.#page?.snapshot());
+    }, inMs);
+  }
+
+  #observeExit(): () => void {
+    const leave = (isGoing: boolean): void => {
+      attempt(() => this.#shipping.leave(isGoing));
+      if (isGoing) this.#stream.keep();
+    };
+    return listen(["pagehide", "visibilitychange", "pageshow"], (event) => {
+      if (event.type === "pagehide") leave(true);
+      else if (document.visibilityState === "hidden") leave(false);
+      else if ((event as PageTransitionEvent).persisted) this.#comeBack();
+    });
+  }
+
+  /**
+   * Out of the browser's cache of pages. Another page of the tab may have gone on with the stream, and how far can be
+   * known here later than this: so it goes on in a new one.
+   */
+  #comeBack(): void {
+    this.#shipping.comeBack();
+    this.#stream.renew(this.#id);
+    this.#keepAssets();
+    this.#resnapshot();
+  }
+}
+
+function sessionEvent(name: string, timeMs: number, attributes: Attributes): LogEvent {
+  return { name, timeUnixNano: BigInt(timeMs) * 1_000_000n, severity: INFO, attributes };
+}

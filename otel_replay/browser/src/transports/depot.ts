@@ -1,0 +1,132 @@
+// What could not be sent yet, in IndexedDB: it outlives reloads, closed tabs and times without a network.
+import { randomHex } from "../ids";
+import type { Parcel } from "./post";
+
+const DATABASE = "otel-replay";
+const STORE = "parcels";
+/** Of all pages of the origin; the oldest goes first. */
+const MAX_BYTES = 32 * 1024 * 1024;
+const MAX_AGE_MS = 3 * 24 * 3600_000;
+
+/** Page, number, time in milliseconds, bytes: all that choosing takes, so that no body is read for it. */
+export type Key = [page: string, number: number, at: number, bytes: number];
+
+interface Kept {
+  readonly key: Key;
+  readonly parcel: Parcel;
+}
+
+/**
+ * The parcels of this page, and those that other pages have left. Where IndexedDB is blocked it keeps nothing.
+ *
+ * A page holds a Web Lock as long as it is there: what belongs to a page whose lock is free has nobody else to send it.
+ */
+export class Depot {
+  readonly #page = randomHex(8);
+  #database: IDBDatabase | undefined;
+  #numbers = 0;
+  #release: (() => void) | undefined;
+
+  /** Opens the database, which a page that is about to go has no time for, and takes this page's lock. */
+  async open(): Promise<void> {
+    this.#release ??= hold(this.#page);
+    this.#database ??= await connected().catch(() => undefined);
+  }
+
+  /** The page goes: a page that holds a lock or a connection could not come back from the browser's cache. */
+  close(): void {
+    this.#database?.close(); // what it was told before is done first
+    this.#database = undefined;
+    this.#release?.();
+    this.#release = undefined;
+  }
+
+  /** Keeps parcels, in one transaction that is done even if the page is not there any more; their keys, if it could. */
+  put(parcels: readonly Parcel[], bytes: readonly number[]): Key[] {
+    if (!this.#database) return [];
+    const at = Date.now();
+    const entries = parcels.map((parcel, i): Kept => ({ key: [this.#page, this.#numbers++, at, bytes[i]!], parcel }));
+    void this.#run("readwrite", (store) => entries.map((entry) => store.put(entry)).at(-1)!);
+    return entries.map(({ key }) => key);
+  }
+
+  remove(keys: readonly Key[]): void {
+    if (keys.length > 0) void this.#run("readwrite", (store) => keys.map((key) => store.delete(key)).at(-1)!);
+  }
+
+  /**
+   * Gives `send` what pages have left that are gone, page by page and in order, until it gives false; what it gives
+   * true for is removed. No other tab does the same for a page at that time, where the browser has locks.
+   */
+  async empty(send: (parcel: Parcel) => Promise<boolean>): Promise<void> {
+    const keys = await this.#keys();
+    const pages = new Set(keys.map(([page]) => page));
+    pages.delete(this.#page);
+    for (const page of pages) {
+      const goesOn = await alone(page, () => this.#emptyPage(page, send));
+      if (!goesOn) return;
+    }
+  }
+
+  async #emptyPage(page: string, send: (parcel: Parcel) => Promise<boolean>): Promise<boolean> {
+    const kept = await this.#run<Kept[]>("readonly", (store) => store.getAll(IDBKeyRange.bound([page], [page, []])));
+    for (const { key, parcel } of kept ?? []) {
+      if (!(await send(parcel))) return false;
+      this.remove([key]);
+    }
+    return true;
+  }
+
+  /** The keys of what is kept, after removing what is too old or too much. */
+  async #keys(): Promise<Key[]> {
+    const keys = ((await this.#run("readonly", (store) => store.getAllKeys())) ?? []) as unknown as Key[];
+    let left = MAX_BYTES;
+    const oldest = Date.now() - MAX_AGE_MS;
+    const gone = [...keys].sort((a, b) => b[2] - a[2]).filter(([, , at, bytes]) => at < oldest || (left -= bytes) < 0);
+    this.remove(gone);
+    return keys.filter((key) => !gone.includes(key));
+  }
+
+  /** Does one thing in a transaction of its own; undefined where that failed, as it does in a database that is full. */
+  #run<T>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => IDBRequest<T>): Promise<T | undefined> {
+    return new Promise((resolve) => {
+      try {
+        const transaction = this.#database!.transaction(STORE, mode);
+        const request = work(transaction.objectStore(STORE));
+        transaction.oncomplete = () => resolve(request.result);
+        transaction.onabort = () => resolve(undefined);
+        transaction.commit();
+      } catch {
+        resolve(undefined);
+      }
+    });
+  }
+}
+
+function connected(): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(DATABASE, 1);
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "key" });
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+/** Holds a page's lock until the returned function is called. */
+function hold(page: string): () => void {
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  navigator.locks?.request(lockName(page), () => held).catch(() => undefined);
+  return release;
+}
+
+/** Does something where no other tab does it for that page; true where one does. */
+async function alone(page: string, work: () => Promise<boolean>): Promise<boolean> {
+  // Locks need HTTPS. Without them two tabs may send the same, which the receiver keeps once.
+  if (!navigator.locks) return work();
+  return navigator.locks.request(lockName(page), { ifAvailable: true }, async (lock) => (lock ? work() : true));
+}
+
+function lockName(page: string): string {
+  return `otel-replay.${page}`;
+}

@@ -1,0 +1,76 @@
+// The way out: an outbox for each kind of request, and what happens to them as the page comes and goes.
+import { listen } from "../guard";
+import type { Config } from "../options";
+import { Outbox } from "../outbox";
+import type { Stream } from "../stream";
+import { chunks } from "./chunks";
+import { Depot } from "./depot";
+import { logs, recordings, spans } from "./otlp";
+import { Destination, isRetryable, type Parcel } from "./post";
+
+/** What other pages have left is looked for when this page has loaded, and this often. */
+const FIRST_LOOK_MS = 1000;
+const LOOK_MS = 60_000;
+/** Spans are few, and their server's are there as soon. */
+const SPAN_FLUSH_MS = 500;
+
+export class Shipping {
+  readonly spans: Outbox;
+  readonly logs: Outbox;
+  readonly dom: Outbox;
+  readonly #depot = new Depot();
+  readonly #destination: Destination;
+
+  /** `sessionId` is asked when requests are made of what was gathered; `onLoss` is told when a part is lost. */
+  constructor(config: Config, sessionId: () => string, stream: Stream, onLoss: () => void) {
+    const destination = (this.#destination = new Destination(config.endpoint, config.key, window.fetch));
+    const depot = this.#depot;
+    const common = { destination, depot, flushIntervalMs: Math.min(config.flushIntervalMs, SPAN_FLUSH_MS) };
+    this.spans = new Outbox({ ...common, wrap: spans(config, sessionId) });
+    this.logs = new Outbox({ ...common, wrap: logs(config, sessionId) });
+    const wrap = config.transport === "otlp" ? recordings(config, sessionId, stream) : chunks(stream, sessionId);
+    this.dom = new Outbox({ ...common, flushIntervalMs: config.flushIntervalMs, wrap, onLoss });
+  }
+
+  /** Begins to look for what other pages have left, until the returned function is called. */
+  begin(): () => void {
+    void this.#depot.open();
+    const look = (): void => void this.#sendLeft();
+    const timers = [setTimeout(look, FIRST_LOOK_MS), setInterval(look, LOOK_MS)];
+    const unlisten = listen(["online"], look);
+    return () => {
+      timers.forEach(clearTimeout); // ends intervals, too
+      unlisten();
+    };
+  }
+
+  /** Makes requests of what was gathered: what comes next belongs to another session. */
+  cut(): void {
+    for (const outbox of this.#outboxes) outbox.cut();
+  }
+
+  async flush(): Promise<void> {
+    await Promise.all(this.#outboxes.map((outbox) => outbox.flush()));
+  }
+
+  /** The page may be about to go; `isGoing`: it goes, or is put aside by the browser. */
+  leave(isGoing: boolean): void {
+    for (const outbox of this.#outboxes) outbox.flushOnExit(isGoing);
+    if (isGoing) this.#depot.close();
+  }
+
+  /** The page that was put aside is back. */
+  comeBack(): void {
+    void this.#depot.open();
+  }
+
+  /** Spans and events go first: they are small, and they say what the recording is of. */
+  get #outboxes(): readonly Outbox[] {
+    return [this.spans, this.logs, this.dom];
+  }
+
+  async #sendLeft(): Promise<void> {
+    await this.#depot.open();
+    await this.#depot.empty(async (parcel: Parcel) => !isRetryable(await this.#destination.post(parcel, false)));
+  }
+}
