@@ -29,6 +29,8 @@ RAGE_CLICKS, RAGE_PX, RAGE_NS = 3, 30, 1 * _SECOND
 
 DEAD_NS = 7 * _SECOND
 """Sentry's ("Rage and Dead Clicks": no activity on the page within 7 seconds)."""
+MAX_WAITING = 100
+"""Buttons that are watched at a time."""
 
 SOON_NS = 300_000_000
 """Sentry's: a scroll counts as the answer to a click this soon; later the person scrolls."""
@@ -71,7 +73,8 @@ class Behaviour:
     def reset(self) -> None:
         """Forgets all that was going on."""
         self._waiting: dict[int, tuple[Click, int]] = {}
-        self._in_a_row: list[Click] = []
+        self._last: Click | None = None
+        self._in_a_row = 0
         self._pressed = self._press_answered = False
         self._scrolled: dict[int, _Scrolled] = {}
         self._burst = _Burst(0, 0, going_on=False)
@@ -88,13 +91,12 @@ class Behaviour:
     def clicked(self, click: Click) -> list[Draft]:
         """A click in rage where this is one; and it is watched whether anything answers."""
         answered, self._pressed, self._press_answered = self._press_answered, False, False
-        if click.button is not None and not answered:
+        if click.button is not None and not answered and len(self._waiting) < MAX_WAITING:
             first, clicks = self._waiting.get(click.button, (click, 0))
             self._waiting[click.button] = first, clicks + 1
-        if not self._in_a_row or not _goes_on(self._in_a_row[-1], click):
-            self._in_a_row = []
-        self._in_a_row.append(click)
-        return [_rage(click)] if len(self._in_a_row) == RAGE_CLICKS else []
+        goes_on = self._last is not None and _goes_on(self._last, click)
+        self._last, self._in_a_row = click, (self._in_a_row + 1 if goes_on else 1)
+        return [_rage(click)] if self._in_a_row == RAGE_CLICKS else []
 
     def answered(self, source: Any, unix_nano: int) -> None:
         """An incremental event: it may be what a click has done."""

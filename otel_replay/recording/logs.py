@@ -54,15 +54,14 @@ def chunk_from_log(
     """
     session_id, stream_id = _identity(record_attributes, resource_attributes)
     slice_index, slice_count = _slice(record_attributes)
+    time = _record_time(time_unix_nano) or received_unix_nano
     if SEGMENT_KEY in record_attributes:
-        time = _record_time(time_unix_nano) or received_unix_nano
         found = segment(body, record_attributes[SEGMENT_KEY], slice_index, slice_count, time)
         return _segment_chunk(project, session_id, found.stream_id or stream_id, found, received_unix_nano)
     payload = _payload(body)
     offset = _integer(record_attributes, "rr-web.offset", 1, MAX_SEQ)
     if slice_count > 1 and offset is None:
         raise InvalidRequest("rr-web.offset: missing on a slice", hint="slices are joined by their offset")
-    time = _record_time(time_unix_nano) or received_unix_nano
     summary = _slice_summary(payload, slice_index, time) if slice_count > 1 else _summary(payload)
     return Chunk(
         project=project,

@@ -1,12 +1,13 @@
 """A heavy recording, 100,000 events in ten minutes: what it takes in the file, and the 20 seconds around a trace of it.
 
 A player needs a full snapshot to start from, so how much is read depends on how often a page is recorded anew: every
-five minutes by this project's recorder, or with every page that is loaded. Both are measured, and one that is recorded
-anew every ten seconds, where hardly more than the 20 seconds themselves is left to read.
+five minutes by this project's recorder, and with every page that is loaded. Measured at five minutes, at one, and at
+ten seconds, where hardly more than the 20 seconds themselves is left to read.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import secrets
 import sqlite3
@@ -17,7 +18,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -117,14 +117,16 @@ def _trace(recorded: Recorded, trace_id: str, offset_ms: int) -> ExportTraceServ
     return ExportTraceServiceRequest(resource_spans=[group])
 
 
-def around(server: Address, session: requests.Session, trace_id: str) -> Any:
+def around(server: Address, session: requests.Session, trace_id: str) -> bytes:
     """The 20 seconds around a trace of which only the id is known: its spans, then the recording of their session."""
     [group] = get(server, f"/api/v1/traces/{trace_id}", session)["resourceSpans"]
     [span] = group["scopeSpans"][0]["spans"]
     [owner] = [one["value"]["stringValue"] for one in span["attributes"] if one["key"] == "session.id"]
     start = int(span["startTimeUnixNano"])
     window = {"from": start - AROUND_MS * MS, "to": start + AROUND_MS * MS}
-    return get(server, f"/api/v1/sessions/{owner}/recording", session, **window)
+    answer = session.get(f"{server.url}/api/v1/sessions/{owner}/recording", params=window, timeout=60)
+    answer.raise_for_status()
+    return answer.content
 
 
 def stored(database: Path, session: str) -> dict[int, int]:
@@ -146,7 +148,7 @@ def recording(setup: Setup) -> Iterator[Row]:
             with requests.Session() as session:
                 for trace_id in recorded.traces:
                     found = timings.timed("around", partial(around, server.http, session, trace_id))
-                    [stream] = found["streams"]
+                    [stream] = json.loads(found)["streams"]
                     read = sum(sizes[seq] for seq in range(stream["from_seq"], stream["to_seq"] + 1))
                     shares.append(read / sum(sizes.values()))
         values = {

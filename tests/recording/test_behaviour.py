@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otel_replay.model import DomEvent
-from otel_replay.recording.behaviour import BURST_CHANGES, SCROLL_STEP_PX
+from otel_replay.recording.behaviour import BURST_CHANGES, MAX_WAITING, SCROLL_STEP_PX
 from otel_replay.recording.distill import StreamDistiller, distill_stream
 from otel_replay.recording.events import Event
 from tests.recording.pages import START_MS, add, chunk, element, event, mutation, snapshot, text
@@ -118,6 +118,12 @@ def test_a_button_may_answer_to_the_mouse_button_going_down() -> None:
 @pytest.mark.parametrize("node", [LINK, 21, FIELD, LIST, 999])
 def test_what_is_no_button_needs_no_answer(node: int) -> None:
     assert told("dead_click", click(0, node), moved(9_000)) == []
+
+
+def test_only_so_many_buttons_are_watched() -> None:
+    page = snapshot(*(element(1_000 + nth, "button") for nth in range(MAX_WAITING + 50)))
+    clicks = [click(nth, 1_000 + nth, x=100 * nth) for nth in range(MAX_WAITING + 50)]
+    assert len(told("dead_click", page, *clicks, moved(9_000))) == MAX_WAITING
 
 
 def test_at_the_end_of_a_stream_nobody_knows() -> None:
