@@ -30,8 +30,8 @@ page: $(STATIC)/index.html ## build the web page and the script-tag recorder, wh
 # --- check -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint types page ## everything a change has to pass; closes with pytest's summary line
-	@.ci/chromium && .ci/nghttp2 && .ci/dialects
+test: lint types page .build/peers/rotel/stamp ## everything a change has to pass; closes with pytest's summary line
+	@.ci/chromium && .ci/nghttp2 && .ci/dialects && .ci/collector
 	@pytest
 
 .PHONY: test-fast
@@ -39,8 +39,8 @@ test-fast: .venv/stamp-test page ## the quick tests only (under a minute)
 	@pytest -m "not slow and not browser" -n 2
 
 .PHONY: soak
-soak: .venv/stamp-test page ## the same tests with the long counts; figures go to docs/results/
-	@.ci/chromium && .ci/nghttp2 && .ci/dialects
+soak: .venv/stamp-test page .build/peers/rotel/stamp ## the same tests with the long counts; figures go to docs/results/
+	@.ci/chromium && .ci/nghttp2 && .ci/dialects && .ci/collector
 	@.ci/soak
 
 .PHONY: bench
@@ -60,6 +60,10 @@ bench-peers: .build/peers/phoenix/stamp .build/peers/mlflow/stamp .build/peers/r
 .PHONY: dialects
 dialects: .venv/stamp-test ## install the LLM libraries whose telemetry the tests receive (550 MB)
 	@.ci/dialects
+
+.PHONY: collector
+collector: .build/peers/rotel/stamp ## build the OpenTelemetry Collector of collector_config (needs Go), install rotel
+	@.ci/collector
 
 .PHONY: lint
 lint: .venv/stamp-test ## style, formatting, and which package may import which
