@@ -190,7 +190,6 @@ def test_a_page_that_is_its_own_router_navigates(
     assert receiver.custom("otel.navigation") == [{**ids_of(span), "url": to, "from": f"{shop_url}/shop", "type": kind}]
     told = attributes(span)
     assert (told["browser.action"], told["browser.navigation.type"], told["url.full"]) == ("navigation", kind, to)
-    assert told["browser.navigation.same_document"] is True
     assert (request["traceId"], request["parentSpanId"]) == (span["traceId"], span["spanId"])
 
 

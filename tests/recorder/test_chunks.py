@@ -18,21 +18,27 @@ def numbers(chunks: list[dict[str, object]]) -> list[object]:
     return [chunk["seq"] for chunk in chunks]
 
 
+WORDS = ("one", "two", "three", "four", "five", "six")
+
+
 def test_chunks_arrive_in_order_one_at_a_time(tab: Page, start: Start, receiver: Capture) -> None:
-    receiver.chunk_delay_s = 0.05
+    """What becomes due while one is under way goes together: a slow network gets fewer and larger ones."""
+    receiver.chunk_delay_s = 0.3
     start()
-    for word in ("one", "two", "three"):
-        tab.evaluate("word => { document.getElementById('plain').textContent = word; void recorder.flush() }", word)
+    for word in WORDS:
+        tab.evaluate("word => { plain.textContent = word; void recorder.flush() }", word)
+        tab.wait_for_timeout(20)
     flush(tab)
 
     assert numbers(receiver.accepted) == list(range(len(receiver.accepted)))
-    assert len(receiver.accepted) >= 3
+    assert 2 <= len(receiver.accepted) < len(WORDS)
     assert receiver.most_in_flight == 1
     assert {chunk["stream_id"] for chunk in receiver.accepted} == {stream_of(tab)}
     assert re.fullmatch("[0-9a-f]{16}", receiver.accepted[0]["stream_id"])
     assert receiver.session_ids == {session_of(tab)}
     texts = json.dumps(receiver.events())
-    assert texts.index('"one"') < texts.index('"two"') < texts.index('"three"')
+    places = [texts.index(f'"{word}"') for word in WORDS]
+    assert places == sorted(places)
 
 
 @pytest.mark.feature("R3")
@@ -137,7 +143,7 @@ def test_a_second_recorder_is_the_first(tab: Page, start: Start, receiver_url: s
 @pytest.mark.feature("S7")
 @pytest.mark.parametrize(
     "options",
-    [{}, {"endpoint": "ftp://example.com"}, {"endpoint": "/", "sampleRate": 2}, {"endpoint": "/", "sampleRate": "1"}],
+    [{}, {"endpoint": "ftp://example.com"}, {"endpoint": "/", "sampleRate": 2}, {"endpoint": "/", "sampleRate": "a"}],
 )
 def test_wrong_options_are_an_error_of_the_caller(tab: Page, shop_url: str, options: dict[str, object]) -> None:
     tab.goto(f"{shop_url}/shop")

@@ -94,7 +94,7 @@ def test_addresses_in_messages_and_stacks_are_told_without_their_queries(
     ("arguments", "message"),
     [
         ("'out of stock', 3, null", "out of stock 3 null"),
-        ("'order %s has %d items%%', 'A7', 3, {late: true}", 'order A7 has 3 items% {"late":true}'),
+        ("'order %s has %d items', 'A7', 3, {late: true}", 'order A7 has 3 items {"late":true}'),
         ("'%cred', 'color: red'", "red"),
         ("new TypeError('odd')", "TypeError: odd"),
         ("Symbol('s'), undefined, 10n", "Symbol(s) undefined 10"),
@@ -128,8 +128,8 @@ def test_errors_are_limited_and_the_rest_is_counted(tab: Page, start: Start, rec
     tab.evaluate("() => recorder.stop()")
     assert len(receiver.named("browser.console")) == len(receiver.named("exception")) == 60
     assert receiver.custom("otel.dropped") == [
-        {"name": "errors", "dropped": 5, "per_minute": 60},
-        {"name": "console errors", "dropped": 10, "per_minute": 60},
+        {"name": "otel.error", "dropped": 5, "per_minute": 60},
+        {"name": "otel.console", "dropped": 10, "per_minute": 60},
     ]
 
 

@@ -27,8 +27,9 @@ POLICY = "default-src 'none'; script-src 'self'; connect-src {}; require-trusted
 def bundled() -> str:
     """The panel with the recorder, as an application of one's own bundles it."""
     esbuild = SOURCE / "node_modules" / ".bin" / "esbuild"
-    line = [esbuild, "--bundle", "--format=iife", "--target=es2022"]
-    return subprocess.run(line, cwd=SOURCE, input=ENTRY, text=True, check=True, capture_output=True).stdout
+    line = [str(esbuild), "--bundle", "--format=iife", "--target=es2022"]
+    done = subprocess.run(line, cwd=SOURCE, input=ENTRY, text=True, check=True, capture_output=True)
+    return done.stdout
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ ADDRESSES = """<!doctype html><meta charset="utf-8"><base href="/deep/?sekret-0"
 <img alt="" srcset="/small.png?token=sekret-7,1 1x, /large.png?token=sekret-7 2x">
 <iframe src="http://127.0.0.1:9/frame?token=sekret-8"></iframe>
 <video poster="/poster.png?token=sekret-9"></video><object data="/object?token=sekret-10"></object>
-<svg><use href="/shapes.svg?token=sekret-11#star"></use></svg>
+<svg><use href="/shapes.svg?token=sekret-11#star"></use><linearGradient xlink:href="#colours"/></svg>
 <img id="image" alt="" src="/image.png?token=sekret-12">
 <script src="/otel-replay.js?sekret-13"></script>
 """
@@ -110,7 +110,16 @@ def test_addresses_have_no_queries(tab: Page, open_page: Any, receiver: Capture,
     flush(tab)
     assert "sekret" not in json.dumps(receiver.events())
     recorded = json.dumps(receiver.events())
-    for kept in ("/page", "/feed", "example.com/path", "/shapes.svg#star", "/changed", "/rule.png", "/added"):
+    for kept in (
+        "/page",
+        "/feed",
+        "example.com/path",
+        "/shapes.svg#star",
+        "#colours",
+        "/changed",
+        "/rule.png",
+        "/added",
+    ):
         assert kept in recorded
     assert "data:image/gif;base64,R0lGOD?lh" in recorded
     assert [event["data"]["href"] for event in receiver.events() if event["type"] == META] == [f"{shop_url}/private"]

@@ -77,8 +77,11 @@ def url_of(receiver: Capture) -> str:
 @pytest.fixture
 def cached(chromium: Browser) -> Iterator[Page]:
     """A tab of a browser that keeps pages for going back, as browsers of people do."""
-    keeping = {"args": CHROMIUM_ARGS, "ignore_default_args": ["--disable-back-forward-cache"]}
-    browser = chromium.browser_type.launch(executable_path=shutil.which("chromium"), **keeping)
+    browser = chromium.browser_type.launch(
+        executable_path=shutil.which("chromium"),
+        args=CHROMIUM_ARGS,
+        ignore_default_args=["--disable-back-forward-cache"],
+    )
     yield browser.new_page()
     browser.close()
 

@@ -2,7 +2,7 @@
 import { record } from "@rrweb/record";
 import { canvases, type Style } from "./canvases";
 import type { RrwebEvent } from "./dom";
-import { fetcher, type Fetcher } from "./fetching";
+import { fetcher, type Fetcher, type File } from "./fetching";
 import { all, attempt } from "./guard";
 import { randomHex } from "./ids";
 import type { Recording } from "./recording";
@@ -20,17 +20,6 @@ const MAX_ADDRESSES = 2_000;
 const INDEX = "otel-replay/assets@1";
 /** `url(...)`, its address in double quotes, single quotes or none. */
 const CSS_ADDRESS = /url\(\s*(?:"([^"]*)"|'([^']*)'|([^\s"'()]*))\s*\)/gi;
-
-/** Attributes that name a file, by the element. */
-const WITH_FILES: Readonly<Record<string, readonly string[]>> = {
-  video: ["poster"],
-  input: ["src"],
-  image: ["href", "xlink:href"],
-  body: ["background"],
-  table: ["background"],
-  td: ["background"],
-  th: ["background"],
-};
 
 type Attributes = Record<string, unknown>;
 
@@ -57,8 +46,6 @@ export interface AssetKeeper {
    * place; a name made by chance stands for one, so that a replay can tell them apart. Never throws.
    */
   take<E extends { readonly type: number; readonly data: unknown }>(event: E): E;
-  /** What was kept so far is not sent: all of it is kept once more, from the next full snapshot on. */
-  again(): void;
   stop(): void;
 }
 
@@ -71,9 +58,9 @@ export function assets(recording: Recording): AssetKeeper {
     isTelling = false;
   };
   const files = fetcher((address, url, kept) => {
-    if ("message" in kept) emit(ASSET, { url, failed: kept });
-    else if ("css" in kept) emit(ASSET, { url, payload: { rr_type: "CssText", cssTexts: [named.inCss(kept.css, address)] } });
-    else emit(ASSET, { url, payload: blobOf(kept) });
+    const failed = "message" in kept ? kept : undefined;
+    const payload = failed ? undefined : payloadOf(kept as File, (css) => named.inCss(css, address));
+    emit(ASSET, { url, failed, payload });
   });
   const named = namer(files);
   const tellLater = (node: Element, attributes: Attributes): void => {
@@ -99,7 +86,6 @@ export function assets(recording: Recording): AssetKeeper {
       });
       return event;
     },
-    again: () => files.follow(""),
     stop: all(files.stop, drawings.stop),
   };
 }
@@ -179,16 +165,17 @@ function looker(
     attributes.style = [style, ...more].join(";");
   };
   const atElement = ({ id, attributes = {}, tagName }: Node): void => {
-    // Of a frame's page, too, whose classes are others.
-    const element = record.mirror.getNode(id) as Element | null;
-    const tag = tagName ?? element?.localName ?? "";
     const isChange = tagName === undefined;
+    // Most elements show no file. Those of a frame have other classes, so tags are compared.
+    const element = isChange || /^(img|canvas|link)$/.test(tagName) ? (record.mirror.getNode(id) as Element | null) : null;
+    const tag = tagName ?? element?.localName ?? "";
     if (tag === "img" && element) atImage(attributes, element as HTMLImageElement, isChange);
     else if (tag === "canvas" && element) atCanvas(attributes, element as HTMLCanvasElement, isChange);
     else if (tag === "link" && element) atLink(attributes, element as HTMLLinkElement);
     // In a <picture> the image says which of the sources the browser chose.
     else if (tag === "source") delete attributes.srcset;
-    for (const name of WITH_FILES[tag] ?? []) rename(attributes, name);
+    else if (tag === "video") rename(attributes, "poster");
+    else if (tag === "image") for (const name of ["href", "xlink:href"]) rename(attributes, name);
     atRules(attributes, ["_cssText", "style"]);
   };
   /** A loop: how deep a page is nested is its own choice. */
@@ -209,8 +196,10 @@ function looker(
   return { atNode, atChange };
 }
 
-function blobOf({ type, base64 }: { type: string; base64: string }): object {
-  return { rr_type: "Blob", type, data: [{ rr_type: "ArrayBuffer", base64 }] };
+/** As rrweb's own types have it. */
+function payloadOf(file: File, withNames: (css: string) => string): object {
+  if ("css" in file) return { rr_type: "CssText", cssTexts: [withNames(file.css)] };
+  return { rr_type: "Blob", type: file.type, data: [{ rr_type: "ArrayBuffer", base64: file.base64 }] };
 }
 
 /** The address without what may be secret in it. */
@@ -221,12 +210,8 @@ function nameOf(url: URL): string {
 
 /** Pixels of the file for one of the page: an image that was chosen from several is not always as large as its file. */
 function densityOf(image: HTMLImageElement): number {
-  const offers = [image, ...(image.closest("picture")?.querySelectorAll("source") ?? [])];
-  for (const candidate of offers.flatMap(({ srcset }) => srcset.split(/,\s+/))) {
-    const [address = "", size = ""] = candidate.trim().split(/\s+/);
-    if (attempt(() => new URL(address, document.baseURI).href) !== image.currentSrc) continue;
-    const number = parseFloat(size) || 1;
-    return size.endsWith("w") ? number / (image.naturalWidth || number) : number;
-  }
-  return 1;
+  const offers = [image, ...(image.closest("picture")?.querySelectorAll("source") ?? [])].map(({ srcset }) => srcset);
+  const [, behind = ""] = offers.join().split(image.currentSrc.replace(/.*\//, ""));
+  const size = parseFloat(behind) || 1;
+  return /^\s*[\d.]+w/.test(behind) ? size / (image.naturalWidth || size) : size;
 }

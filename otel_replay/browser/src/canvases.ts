@@ -1,6 +1,6 @@
 // What canvases show, as pictures in their styles: a replay runs no script, and without scripts a canvas is an empty
 // inline element. rrweb's own way would change every drawing function, and a replay of it would need scripts.
-import { base64, MAX_BYTES } from "./fetching";
+import { dataUrl, MAX_BYTES } from "./fetching";
 import { attempt } from "./guard";
 
 const EVERY_MS = 1000;
@@ -17,35 +17,30 @@ export interface Canvases {
 export function canvases(tell: (canvas: Element, style: Style) => void, spend: (bytes: number) => boolean): Canvases {
   const pictures = new Map<HTMLCanvasElement, string>();
   const styled = (canvas: HTMLCanvasElement): Style => {
-    const { display, width, height } = getComputedStyle(canvas);
+    const { display, width, height, backgroundColor } = getComputedStyle(canvas);
     return {
       display: display === "inline" ? "inline-block" : display,
       width,
       height,
-      "background-image": `url("${pictures.get(canvas)}")`,
-      "background-size": "100% 100%",
-      "background-origin": "content-box",
-      "background-repeat": "no-repeat",
+      background: `${backgroundColor} url("${pictures.get(canvas)}") 0 0/100% 100% no-repeat content-box border-box`,
     };
   };
   const keep = async (canvas: HTMLCanvasElement, blob: Blob | null): Promise<void> => {
     if (!blob || blob.size > MAX_BYTES) return;
-    const picture = `data:${blob.type};base64,${await base64(blob)}`;
+    const picture = await dataUrl(blob);
     if (picture === pictures.get(canvas) || !spend(blob.size)) return;
     pictures.set(canvas, picture);
     tell(canvas, styled(canvas));
   };
-  /** In a frame, when what WebGL has drawn is still there. Throws where another origin's image was drawn. */
-  const look = (canvas: HTMLCanvasElement): void => {
-    const { top, bottom } = canvas.getBoundingClientRect();
-    if (bottom > 0 && top < innerHeight) canvas.toBlob((blob) => void keep(canvas, blob), "image/webp", 0.9);
-  };
+  /** In a frame, when what WebGL has drawn is still there. */
   const lookAtAll = (): void => {
     for (const canvas of pictures.keys()) {
-      if (!canvas.isConnected || !attempt(() => (look(canvas), true))) pictures.delete(canvas);
+      // It throws where another origin's image was drawn.
+      const look = (): true => (canvas.toBlob((blob) => void keep(canvas, blob), "image/webp", 0.9), true);
+      if (!canvas.isConnected || !attempt(look)) pictures.delete(canvas);
     }
   };
-  const timer = setInterval(() => requestAnimationFrame(lookAtAll), EVERY_MS);
+  const timer = setInterval(() => pictures.size > 0 && requestAnimationFrame(lookAtAll), EVERY_MS);
   return {
     style(canvas) {
       if (!pictures.has(canvas)) pictures.set(canvas, "data:,");

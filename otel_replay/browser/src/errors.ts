@@ -1,7 +1,9 @@
-// Uncaught errors and rejections, as OpenTelemetry's event `exception`.
+// What goes wrong on a page: uncaught errors and rejections as OpenTelemetry's event `exception`, and `console.error` as
+// the event `browser.console` of its browser instrumentations.
 import { idsOf, type Actions } from "./actions";
-import { ERROR, tell } from "./events";
-import { all, listen } from "./guard";
+import { formatted, textOf } from "./console";
+import { ERROR, tell, type LogEvent } from "./events";
+import { all, attempt, listen, replace } from "./guard";
 import type { Recording } from "./recording";
 import { budget } from "./timing";
 import { withoutQueries, withoutQuery } from "./urls";
@@ -10,50 +12,55 @@ const MAX_PER_MINUTE = 60;
 const MAX_MESSAGE_CHARS = 1_000;
 const MAX_STACK_CHARS = 8_000;
 
-interface Thrown {
-  readonly type: string;
-  readonly message: string;
-  readonly stack: string;
-}
-
 export function observeErrors(recording: Recording, actions: Actions): () => void {
-  const limit = budget(recording, "errors", MAX_PER_MINUTE);
+  const tellException = teller(recording, actions, "otel.error", "exception");
   const stop = listen(["error", "unhandledrejection"], (event) => {
-    const thrown = thrownBy(event);
-    if (!thrown || !recording.active()) return;
-    recording.failed();
-    if (limit.take()) tellOf(thrown, recording, actions);
+    const isRejection = event instanceof PromiseRejectionEvent;
+    // An element that could not be loaded has an event of the same name.
+    if (!isRejection && !(event instanceof ErrorEvent)) return;
+    const thrown: unknown = isRejection ? event.reason : event.error;
+    const error = thrown instanceof Error ? thrown : undefined;
+    // Of an error in another origin's script the browser tells no more than "Script error.".
+    const name = error?.name ?? (isRejection ? "UnhandledRejection" : "Error");
+    const message = withoutQueries(error?.message ?? (isRejection ? textOf(thrown) : event.message), MAX_MESSAGE_CHARS);
+    tellException({ name, message }, () => ({
+      attributes: {
+        "exception.type": name,
+        "exception.message": message,
+        "exception.stacktrace": withoutQueries(error?.stack ?? "", MAX_STACK_CHARS),
+        "url.full": withoutQuery(location.href),
+      },
+    }));
   });
-  return all(stop, limit.tell);
+  return all(stop, tellException.stop);
 }
 
-function tellOf({ type, message, stack }: Thrown, recording: Recording, actions: Actions): void {
-  const context = actions.current;
-  recording.custom("otel.error", { ...idsOf(context), name: type, message });
-  const attributes = {
-    "exception.type": type,
-    "exception.message": message,
-    "exception.stacktrace": stack,
-    "url.full": withoutQuery(location.href),
+export function observeConsole(recording: Recording, actions: Actions): () => void {
+  const tellSaid = teller(recording, actions, "otel.console", "browser.console");
+  const stop = replace(console, "error", (original) =>
+    function (this: Console, ...said: unknown[]) {
+      attempt(() => {
+        const body = withoutQueries(formatted(said), MAX_MESSAGE_CHARS);
+        tellSaid({ level: "error", message: body }, () => ({ body, attributes: { "browser.console.method": "error" } }));
+      });
+      original.apply(this, said);
+    },
+  );
+  return all(stop, tellSaid.stop);
+}
+
+type Said = Pick<LogEvent, "attributes" | "body">;
+
+/** Tells an error in the recording and as an event, of the action in which it happens, within a limit. */
+function teller(recording: Recording, actions: Actions, tag: string, name: string) {
+  const limit = budget(recording, tag, MAX_PER_MINUTE);
+  const tellError = (payload: object, event: () => Said): void => {
+    if (!recording.active()) return;
+    recording.failed();
+    if (!limit.take()) return;
+    const context = actions.current;
+    recording.custom(tag, { ...idsOf(context), ...payload });
+    tell(recording, { name, context, severity: ERROR, ...event() });
   };
-  tell(recording, { name: "exception", context, severity: ERROR, attributes });
-}
-
-/** Undefined for an element that could not be loaded, whose event has the same name. */
-function thrownBy(event: Event): Thrown | undefined {
-  const isRejection = event instanceof PromiseRejectionEvent;
-  if (!isRejection && !(event instanceof ErrorEvent)) return undefined;
-  const thrown: unknown = isRejection ? event.reason : event.error;
-  // Of an error in another origin's script the browser tells no more than "Script error.".
-  const message = thrown instanceof Error ? thrown.message : isRejection ? textOf(thrown) : event.message;
-  return {
-    type: thrown instanceof Error ? thrown.name : isRejection ? "UnhandledRejection" : "Error",
-    message: withoutQueries(message, MAX_MESSAGE_CHARS),
-    stack: withoutQueries(thrown instanceof Error ? (thrown.stack ?? "") : "", MAX_STACK_CHARS),
-  };
-}
-
-/** A value as one line, without what it holds: that may be anybody's. */
-function textOf(value: unknown): string {
-  return typeof value === "object" && value !== null ? Object.prototype.toString.call(value) : String(value);
+  return Object.assign(tellError, { stop: limit.tell });
 }

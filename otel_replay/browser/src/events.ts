@@ -28,10 +28,8 @@ export function tell(recording: Recording, event: Omit<LogEvent, "timeUnixNano">
 
 /** One log record as OTLP/JSON text. */
 export function encodeEvent(event: LogEvent): string {
-  const time = event.timeUnixNano.toString();
   return JSON.stringify({
-    timeUnixNano: time,
-    observedTimeUnixNano: time,
+    timeUnixNano: event.timeUnixNano.toString(),
     severityNumber: event.severity,
     severityText: event.severity === ERROR ? "ERROR" : "INFO",
     eventName: event.name,

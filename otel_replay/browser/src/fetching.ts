@@ -6,7 +6,6 @@ import { read, write } from "./storage";
 export const MAX_BYTES = 256 * 1024;
 /** Of all that is kept in a stream. */
 const MAX_TOTAL_BYTES = 4 * 1024 * 1024;
-const MAX_FILES = 200;
 /** An origin that let us read nothing so often is not asked again: each time the browser complains in the console. */
 const MAX_REFUSALS = 2;
 /** The browser remembers so many loaded files of a page. */
@@ -109,7 +108,6 @@ function nothing(stream: string): Memory {
 }
 
 async function readFile(address: string, memory: Memory, refusals: Map<string, number>): Promise<Kept> {
-  if (Object.keys(memory.done).length >= MAX_FILES) return { message: `more than ${MAX_FILES} files` };
   const { origin } = new URL(address);
   const refused = refusals.get(origin) ?? 0;
   if (refused >= MAX_REFUSALS) return NOT_READABLE;
@@ -133,7 +131,7 @@ async function contents(response: Response, memory: Memory): Promise<Kept> {
   const type = typeOf(blob, response.url);
   if (!type) return { message: "neither image, font nor style sheet" };
   if (!spend(memory, blob.size)) return { message: "the recording has enough files" };
-  return type === "text/css" ? { css: await blob.text() } : { type, base64: await base64(blob) };
+  return type === "text/css" ? { css: await blob.text() } : { type, base64: (await dataUrl(blob)).split(",")[1] ?? "" };
 }
 
 function spend(memory: Memory, bytes: number): boolean {
@@ -153,22 +151,22 @@ function hasLoaded(address: string): boolean {
 /** Many servers do not know the types of fonts. */
 function typeOf(blob: Blob, address: string): string | undefined {
   const [type = ""] = blob.type.split(";");
-  if (/^(image\/|font\/|application\/(x-)?font|text\/css$)/.test(type)) return type;
+  if (/^(image\/|font\/|text\/css$)/.test(type)) return type;
   const extension = /\.(woff2?|ttf|otf)([?#]|$)/i.exec(address)?.[1];
   return extension && `font/${extension.toLowerCase()}`;
 }
 
-/** By the browser, off the page's thread. */
-export function base64(blob: Blob): Promise<string> {
-  return new Promise((resolve, reject) => {
+/** A `data:` address with what is in it, made by the browser, off the page's thread. */
+export function dataUrl(blob: Blob): Promise<string> {
+  return new Promise((resolve) => {
     const reader = new FileReader();
-    reader.onload = () => resolve(String(reader.result).split(",")[1] ?? "");
-    reader.onerror = () => reject(reader.error as Error);
+    reader.onloadend = () => resolve(String(reader.result));
     reader.readAsDataURL(blob);
   });
 }
 
+/** Safari has no idle time to ask for. */
 function whenIdle(work: () => void): void {
-  if (typeof requestIdleCallback === "function") requestIdleCallback(work, { timeout: IDLE_WAIT_MS });
-  else setTimeout(work, IDLE_WAIT_MS / 10);
+  const wait: (work: () => void, options: object) => void = window.requestIdleCallback ?? setTimeout;
+  wait(work, { timeout: IDLE_WAIT_MS });
 }

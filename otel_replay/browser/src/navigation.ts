@@ -27,8 +27,7 @@ export function observeNavigation(recording: Recording, actions: Actions): () =>
     href = location.href;
     const [from, url] = [withoutQuery(before), withoutQuery(href)];
     if (before === href || (type === "replace" && from === url) || !recording.active()) return;
-    const how = { "browser.navigation.type": type, "browser.navigation.same_document": true };
-    const action = actions.begin("navigation", how, actions.current);
+    const action = actions.begin("navigation", { "browser.navigation.type": type }, actions.current);
     recording.custom("otel.navigation", { ...idsOf(action), url, from, type });
     setTimeout(() => actions.end(action));
   };

@@ -1,7 +1,6 @@
 // What is observed on a page beside its DOM. Order counts: what starts a trace comes before what belongs to one.
 import { actionsOf } from "./actions";
-import { observeConsole } from "./console";
-import { observeErrors } from "./errors";
+import { observeConsole, observeErrors } from "./errors";
 import { attempt } from "./guard";
 import { observeNavigation } from "./navigation";
 import { observeRequests } from "./propagation";

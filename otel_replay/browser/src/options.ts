@@ -86,17 +86,12 @@ export function complete(options: RecordOptions): Config {
   const { userId, feature, label } = options;
   const attributes = { ...options.attributes, "user.id": userId, feature, label };
   const config: Config = { ...DEFAULTS, ...given, endpoint, attributes };
-  checkShare(config.sampleRate);
-  return config;
-}
-
-function checkShare(rate: unknown): void {
-  if (typeof rate === "number" && rate >= 0 && rate <= 1) return;
-  throw new TypeError(`otel-replay: sampleRate ${String(rate)} is not in 0 to 1`);
+  if (config.sampleRate >= 0 && config.sampleRate <= 1) return config;
+  throw new TypeError(`otel-replay: sampleRate ${config.sampleRate} is not in 0 to 1`);
 }
 
 function absoluteEndpoint(endpoint: unknown): string {
   const url = new URL(typeof endpoint === "string" ? endpoint : "none:", location.href);
   if (/^https?:$/.test(url.protocol)) return (url.origin + url.pathname).replace(/\/+$/, "");
-  throw new TypeError(`otel-replay: endpoint ${String(endpoint)} is no address such as http://host:4318`);
+  throw new TypeError("otel-replay: endpoint must be an address such as http://host:4318");
 }

@@ -1,5 +1,5 @@
 // Sends items in order, one request in flight, until each was acknowledged.
-import type { Depot, Key } from "./transports/depot";
+import type { Depot, Keepable } from "./transports/depot";
 import { byteLength, compressed, isRetryable, retryDelay, sleep } from "./transports/post";
 import type { Destination, Parcel } from "./transports/post";
 
@@ -13,13 +13,9 @@ const ITEMS_SHARE = 0.7;
 /** Nothing that follows would be taken either. */
 const NOT_LET_IN = [401, 403];
 
-interface Waiting {
-  parcel: Parcel;
-  bytes: number;
+interface Waiting extends Keepable {
   /** Once the parcel is compressed. */
-  ready: Promise<void>;
-  /** Where it is in the depot. */
-  key?: Key;
+  readonly ready: Promise<void>;
   /** An ordinary request is on its way. */
   isUnderWay?: boolean;
   /** A request is on its way that outlives the page. */
@@ -43,6 +39,10 @@ export class Outbox {
   #waiting: Waiting[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #sending: Promise<void> | undefined;
+  /** It is time for what is open. */
+  #isDue = false;
+  /** The last attempt has failed: what is gathered meanwhile goes to the depot. */
+  #isTroubled = false;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -52,8 +52,12 @@ export class Outbox {
   push(item: string): void {
     this.#open.push(item);
     this.#openChars += item.length;
-    if (this.#openChars >= MAX_OPEN_CHARS) this.#send();
-    else this.#timer ??= setTimeout(() => this.#send(), this.#options.flushIntervalMs);
+    if (this.#openChars < MAX_OPEN_CHARS) {
+      this.#timer ??= setTimeout(() => this.#send(), this.#options.flushIntervalMs);
+      return;
+    }
+    this.cut();
+    this.#send();
   }
 
   /** Sends what there is; settles when it was acknowledged or refused, at the latest after 10 s (sending goes on). */
@@ -90,7 +94,8 @@ export class Outbox {
   #send(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.cut();
+    this.#isDue = true;
+    if (this.#isTroubled) this.cut();
     this.#sending ??= this.#drain().finally(() => (this.#sending = undefined));
   }
 
@@ -103,14 +108,13 @@ export class Outbox {
   }
 
   #packed(parcel: Parcel): Waiting {
-    const one: Waiting = { parcel, bytes: parcel.body.length, ready: Promise.resolve() };
-    const pack = async (): Promise<void> => {
-      const body = await compressed(parcel.body as string);
+    const pack = (body: Parcel["body"]): void => {
       one.parcel = { ...parcel, body };
       one.bytes = body.length;
-      if (this.#waiting[0]?.key) this.#keep(); // it could not be sent, so neither can this
+      if (this.#isTroubled) this.#keep();
     };
-    one.ready = pack().catch(() => undefined); // the text goes as it is
+    const ready = compressed(parcel.body as string).then(pack, () => undefined); // else the text goes as it is
+    const one: Waiting = { parcel, bytes: parcel.body.length, ready };
     return one;
   }
 
@@ -118,21 +122,27 @@ export class Outbox {
     const bytes = this.#waiting.reduce((sum, one) => sum + one.bytes, 0);
     if (bytes <= MAX_WAITING_BYTES || this.#waiting.length < 2) return;
     // The first may be on its way. What follows is of no use without what goes, so all of it goes.
-    this.#options.depot.remove(this.#waiting.splice(1).flatMap(({ key }) => (key ? [key] : [])));
+    this.#options.depot.remove(this.#waiting.splice(1));
     this.#lost();
   }
 
   #lost(): void {
-    const { onLoss } = this.#options;
-    if (onLoss) setTimeout(onLoss);
+    setTimeout(() => this.#options.onLoss?.());
   }
 
+  /** What becomes due while a request is under way goes together in the next: on a slow network they are fewer. */
   async #drain(): Promise<void> {
-    for (let one = this.#waiting[0]; one; one = this.#waiting[0]) {
+    for (;;) {
+      if (this.#waiting.length === 0 && this.#isDue) {
+        this.#isDue = false;
+        this.cut();
+      }
+      const one = this.#waiting[0];
+      if (!one) return;
       await one.ready;
       const response = await this.#delivered(one);
       this.#waiting.shift();
-      if (one.key) this.#options.depot.remove([one.key]);
+      this.#options.depot.remove([one]);
       if (!response.ok) this.#refused(response);
     }
   }
@@ -142,7 +152,8 @@ export class Outbox {
     for (let attempt = 0; ; attempt++) {
       const response = await (one.lasting ?? this.#post(one));
       delete one.lasting;
-      if (response && !isRetryable(response)) return response;
+      this.#isTroubled = isRetryable(response);
+      if (response && !this.#isTroubled) return response;
       this.#keep();
       await sleep(retryDelay(response, attempt));
     }
@@ -161,10 +172,7 @@ export class Outbox {
   }
 
   #keep(): void {
-    const fresh = this.#waiting.filter(({ key }) => !key);
-    if (fresh.length === 0) return;
-    const keys = this.#options.depot.put(fresh.map(({ parcel }) => parcel), fresh.map(({ bytes }) => bytes));
-    keys.forEach((key, i) => (fresh[i]!.key = key));
+    this.#options.depot.put(this.#waiting.filter(({ key }) => !key));
   }
 
   #refused(response: Response): void {

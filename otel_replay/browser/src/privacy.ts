@@ -23,6 +23,7 @@ type Attributes = Record<string, unknown>;
 
 interface Node {
   readonly tagName?: string;
+  readonly isSVG?: boolean;
   readonly attributes?: Attributes;
   childNodes?: Node[];
 }
@@ -59,7 +60,7 @@ export function clean(event: RrwebEvent, masksInputs: boolean): RrwebEvent {
 
 function cleanChange(change: Change, masksInputs: boolean): void {
   if (change.source !== MUTATION) return;
-  for (const { attributes } of change.attributes ?? []) cleanAttributes("", attributes);
+  for (const { attributes } of change.attributes ?? []) cleanAttributes(attributes);
   for (const { node } of change.adds ?? []) cleanNode(node, masksInputs);
 }
 
@@ -67,7 +68,7 @@ function cleanChange(change: Change, masksInputs: boolean): void {
 function cleanNode(top: Node, masksInputs: boolean): void {
   const stack = [top];
   for (let node = stack.pop(); node; node = stack.pop()) {
-    if (node.attributes) cleanAttributes(node.tagName ?? "", node.attributes);
+    if (node.attributes) cleanAttributes(node.attributes, node.isSVG);
     emptyDefaults(node, masksInputs);
     for (const child of node.childNodes ?? []) stack.push(child);
   }
@@ -89,14 +90,14 @@ function isSecret(type: unknown): boolean {
   return type === "password" || type === "hidden";
 }
 
-function cleanAttributes(tagName: string, attributes: Attributes): void {
+function cleanAttributes(attributes: Attributes, isSvg = false): void {
   for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "string" && ADDRESSES.has(name)) attributes[name] = cleanAddress(value, tagName === "use");
+    if (typeof value === "string" && ADDRESSES.has(name)) attributes[name] = cleanAddress(value, isSvg);
   }
 }
 
 function cleanAddress(address: string, keepsFragment: boolean): string {
-  if (/^(data|blob):/i.test(address)) return address;
+  if (/^(data:|blob:|#)/i.test(address)) return address;
   const bare = address.replace(/^([\w+.-]+:\/\/)[^/?#]*@/, "$1");
   return keepsFragment ? bare.replace(/\?[^#]*/, "") : bare.replace(/[?#].*/s, "");
 }

@@ -9,16 +9,10 @@ import { carriesContext, isReceiver, withoutQuery } from "./urls";
 
 /** Spans of requests that no action caused, such as polling, a minute. */
 const MAX_WITHOUT_ACTION = 60;
-/** Of all requests: a loop in a click's handler can make thousands. */
-const MAX_REQUESTS = 600;
-
 /** A page that goes takes its requests with it, some of them before it says that it goes: they failed, it seems then. */
 const GOING_MS = 100;
 /** How a request is called that the page has given up. */
 const ABORTED = "AbortError";
-
-/** The methods that HTTP's semantic conventions know and pages may use; any other one is `_OTHER`. */
-const METHODS = /^(DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT|QUERY)$/;
 
 /** Headers and their values, for a request that may carry them. */
 type Carried = readonly (readonly [name: string, value: string])[];
@@ -49,14 +43,13 @@ export function untraced<T>(request: () => T): T {
 /** Follows `fetch` and `XMLHttpRequest` until the returned function is called. */
 export function observeRequests(recording: Recording, actions: Actions): () => void {
   const withoutAction = budget(recording, "requests without an action", MAX_WITHOUT_ACTION);
-  const every = budget(recording, "requests", MAX_REQUESTS);
   const open = new Set<Call>();
+  const { config } = recording;
   const begin: Begin = (method, address, mayCarry) => {
     const url = new URL(address, document.baseURI);
-    const { config } = recording;
     if (isOwn || !recording.active() || !/^https?:$/.test(url.protocol) || isReceiver(url, config.endpoint)) return undefined;
     const action = actions.current;
-    if (!(action ?? withoutAction.take()) || !every.take()) return undefined;
+    if (!(action ?? withoutAction.take())) return undefined;
     const call = follow(recording, action, method, url, mayCarry && carriesContext(url, config.propagateTo));
     const known: Call = {
       ...call,
@@ -74,7 +67,6 @@ export function observeRequests(recording: Recording, actions: Actions): () => v
     // Of a request that is still under way nobody will know how it went.
     for (const call of open) call.end(0, ABORTED);
     withoutAction.tell();
-    every.tell();
   };
   return all(
     replace(window, "fetch", (original) => tracedFetch(original, begin)),
@@ -91,8 +83,7 @@ interface Followed {
 
 function follow(recording: Recording, parent: Context | undefined, given: string, url: URL, isCarrier: boolean): Followed {
   const context = { traceId: parent?.traceId ?? randomHex(16), spanId: randomHex(8) };
-  const upper = given.toUpperCase();
-  const method = METHODS.test(upper) ? upper : "_OTHER";
+  const method = given.toUpperCase();
   const address = withoutQuery(url.href);
   const sessionId = recording.sessionId();
   const startUnixNano = nowUnixNano();
@@ -173,7 +164,7 @@ function isPlain(init: RequestInit | undefined): boolean {
 }
 
 function nameOf(error: unknown): string {
-  return error instanceof Error || error instanceof DOMException ? error.name : "Error";
+  return error instanceof Error ? error.name : "Error";
 }
 
 /** What is known of a request between `open()` and `send()`. */

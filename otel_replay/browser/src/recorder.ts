@@ -53,7 +53,7 @@ export class PageRecorder implements Recording, SessionListener {
   }
 
   sessionId(): string {
-    attempt(() => this.#session.goesOn());
+    this.#session.goesOn();
     return this.#id;
   }
 
@@ -78,7 +78,7 @@ export class PageRecorder implements Recording, SessionListener {
   }
 
   emit(event: RrwebEvent): void {
-    if (!this.active() || !attempt(() => this.#session.goesOn())) return;
+    if (!this.active() || !this.#session.goesOn()) return;
     if (event.type === META) {
       this.#awaitsSnapshot = false;
       this.#gate.nextGeneration();
@@ -91,12 +91,12 @@ export class PageRecorder implements Recording, SessionListener {
 
   failed(): void {
     if (this.#gate.isOpen || !this.active()) return;
-    attempt(() => this.#session.open());
+    this.#session.open();
     this.onOpened();
   }
 
   busy(): void {
-    if (this.active()) attempt(() => this.#session.busy());
+    if (this.active()) this.#session.busy();
   }
 
   /** More about the session; what is undefined is no longer told. */
@@ -144,9 +144,9 @@ export class PageRecorder implements Recording, SessionListener {
 
   onChange(visit: Visit, isNew: boolean, ended: Visit | undefined): void {
     const isFirst = !this.#id;
-    if (isNew && ended && this.#isSent(ended)) {
-      const endMs = ended.endedMs ?? ended.activeMs;
-      this.#shipping.logs.push(encodeEvent(sessionEvent("session.end", endMs, { "session.id": ended.id })));
+    if (isNew && ended) {
+      if (this.#isSent(ended)) this.#gate.open();
+      this.event(sessionEvent("session.end", ended.endedMs ?? ended.activeMs, { "session.id": ended.id }));
     }
     this.#shipping.cut();
     this.#id = visit.id;
@@ -225,8 +225,8 @@ export class PageRecorder implements Recording, SessionListener {
     };
     return listen(["pagehide", "visibilitychange", "pageshow"], (event) => {
       if (event.type === "pagehide") leave(true);
-      else if (document.visibilityState === "hidden") leave(false);
       else if ((event as PageTransitionEvent).persisted) this.#comeBack();
+      else if (document.visibilityState === "hidden") leave(false);
     });
   }
 

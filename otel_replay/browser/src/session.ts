@@ -95,16 +95,14 @@ export class Session {
 
   #follow(): void {
     const stored = this.#stored();
-    if (!stored) return;
-    const opens = stored.opened && !this.#visit!.opened;
-    this.#take(stored, false);
-    if (opens) this.#listener.onOpened();
+    if (stored) this.#take(stored, false);
   }
 
   #take(visit: Visit, isNew: boolean, ended?: Visit): void {
     const before = this.#visit;
     this.#visit = visit;
     if (before?.id !== visit.id) this.#listener.onChange(visit, isNew, ended);
+    else if (visit.opened && !before.opened) this.#listener.onOpened();
   }
 
   #next(before: Visit | undefined, now: number): Visit {
@@ -126,7 +124,7 @@ export class Session {
 
   #stored(): Visit | undefined {
     const visit = read<Visit>("localStorage", this.#key);
-    const isOurs = visit?.given === this.#given && typeof visit.id === "string" && visit.id;
+    const isOurs = visit?.given === this.#given && typeof visit.id === "string";
     return isOurs && visit.startMs > 0 && visit.activeMs > 0 ? visit : undefined;
   }
 

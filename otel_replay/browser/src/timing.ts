@@ -10,8 +10,9 @@ export function unixNanoAt(performanceMs: number): bigint {
 
 /** The W3C trace context that a `Server-Timing: traceparent;desc="00-..."` header, or its description alone, names. */
 export function serverContext(header: string | null | undefined): Context | undefined {
-  const found = /(?:^|traceparent\s*;\s*desc="?)00-([\da-f]{32})-([\da-f]{16})-[\da-f]{2}/i.exec(header ?? "");
-  return found ? { traceId: found[1]!.toLowerCase(), spanId: found[2]!.toLowerCase() } : undefined;
+  const lower = (header ?? "").toLowerCase();
+  const [, traceId, spanId] = /(?:^|traceparent\s*;\s*desc="?)00-([\da-f]{32})-([\da-f]{16})-/.exec(lower) ?? [];
+  return traceId && spanId ? { traceId, spanId } : undefined;
 }
 
 /** What a span says of the server's span that it belongs to (the names are those of Splunk's and HyperDX's SDKs). */

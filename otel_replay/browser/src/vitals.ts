@@ -12,8 +12,7 @@ const THRESHOLDS = { cls: [0.1, 0.25], fcp: [1800, 3000], inp: [200, 500], lcp: 
 /** A window of layout shifts ends after this time without one, and after this time in any case. */
 const SHIFT_GAP_MS = 1000;
 const SHIFT_WINDOW_MS = 5000;
-/** So many of the longest interactions are kept, and one in so many is passed over: that is their 98th percentile. */
-const LONGEST = 10;
+/** One in so many of the slowest interactions is passed over: the next is their 98th percentile. */
 const PASSED_OVER = 50;
 const MIN_EVENT_MS = 40;
 
@@ -51,7 +50,6 @@ export function observeVitals(recording: Recording, actions: Actions): () => voi
     }),
     watch("layout-shift", shifts.add),
     watch("event", interactions.add, { durationThreshold: MIN_EVENT_MS }),
-    watch("first-input", interactions.add),
     watch("navigation", ({ responseStart }) => {
       if (responseStart > 0 && responseStart <= performance.now()) tellVital("ttfb", since(responseStart));
     }),
@@ -70,8 +68,13 @@ export function observeVitals(recording: Recording, actions: Actions): () => voi
     if (isPainted) tellVital("cls", shifts.worst());
     tellVital("inp", interactions.slowest());
   };
+  const stopInput = listen(["keydown", "click"], (event) => {
+    if (!event.isTrusted) return;
+    stopInput();
+    setTimeout(settle);
+  });
   return all(
-    listen(["keydown", "click"], (event) => event.isTrusted && setTimeout(settle)),
+    stopInput,
     listen(["visibilitychange", "pagehide"], (event) => {
       if (event.type === "pagehide" || document.visibilityState === "hidden") leave(event.timeStamp);
     }),
@@ -93,7 +96,7 @@ function teller(recording: Recording, actions: Actions): (name: Name, value: num
     recording.custom("otel.web_vital", { ...idsOf(context), name, value, rating });
     const facts = { name, value, delta: value - (before?.value ?? 0), id, rating, navigation_type: pageLoad()?.type.replace("_", "-") };
     const attributes = Object.fromEntries(Object.entries(facts).map(([key, fact]) => ["browser.web_vital." + key, fact]));
-    const body = `${name} ${Number(value.toPrecision(3))}${name === "cls" ? "" : " ms"}, ${rating}`;
+    const body = `${name} ${Number(value.toPrecision(3))}, ${rating}`;
     tell(recording, { name: "browser.web_vital", context, severity: INFO, body, attributes });
   };
 }
@@ -120,18 +123,13 @@ function slowestInteraction(): { add(entry: Entry): void; slowest(): number | un
   // Of all interactions, short ones too, where the browser counts them.
   const counted = (): number => (performance as { interactionCount?: number }).interactionCount ?? 0;
   const before = counted();
-  let seen = 0;
   return {
     // Several events belong to one interaction: it is as long as the longest.
     add({ interactionId, duration }) {
-      if (!interactionId) return;
-      if (!longest.has(interactionId)) seen++;
-      longest.set(interactionId, Math.max(longest.get(interactionId) ?? 0, duration));
-      if (longest.size <= LONGEST) return;
-      longest.delete([...longest].reduce((one, other) => (other[1] < one[1] ? other : one))[0]);
+      if (interactionId) longest.set(interactionId, Math.max(longest.get(interactionId) ?? 0, duration));
     },
     slowest() {
-      const passedOver = Math.floor(Math.max(seen, counted() - before) / PASSED_OVER);
+      const passedOver = Math.floor(Math.max(longest.size, counted() - before) / PASSED_OVER);
       return [...longest.values()].sort((one, other) => other - one)[Math.min(longest.size - 1, passedOver)];
     },
   };

@@ -11,6 +11,13 @@ const MAX_AGE_MS = 3 * 24 * 3600_000;
 /** Page, number, time in milliseconds, bytes: all that choosing takes, so that no body is read for it. */
 export type Key = [page: string, number: number, at: number, bytes: number];
 
+export interface Keepable {
+  parcel: Parcel;
+  bytes: number;
+  /** Where it is in the depot. */
+  key?: Key;
+}
+
 interface Kept {
   readonly key: Key;
   readonly parcel: Parcel;
@@ -41,16 +48,16 @@ export class Depot {
     this.#release = undefined;
   }
 
-  /** Keeps parcels, in one transaction that is done even if the page is not there any more; their keys, if it could. */
-  put(parcels: readonly Parcel[], bytes: readonly number[]): Key[] {
-    if (!this.#database) return [];
-    const at = Date.now();
-    const entries = parcels.map((parcel, i): Kept => ({ key: [this.#page, this.#numbers++, at, bytes[i]!], parcel }));
-    void this.#run("readwrite", (store) => entries.map((entry) => store.put(entry)).at(-1)!);
-    return entries.map(({ key }) => key);
+  /** Keeps parcels, if it can, in one transaction that is done even if the page is not there any more. */
+  put(parcels: readonly Keepable[]): void {
+    if (!this.#database || parcels.length === 0) return;
+    for (const one of parcels) one.key = [this.#page, this.#numbers++, Date.now(), one.bytes];
+    void this.#run("readwrite", (store) => parcels.map(({ key, parcel }) => store.put({ key, parcel })).at(-1)!);
   }
 
-  remove(keys: readonly Key[]): void {
+  /** Those of the parcels that are kept. */
+  remove(parcels: readonly { readonly key?: Key }[]): void {
+    const keys = parcels.flatMap(({ key }) => (key ? [key] : []));
     if (keys.length > 0) void this.#run("readwrite", (store) => keys.map((key) => store.delete(key)).at(-1)!);
   }
 
@@ -70,9 +77,9 @@ export class Depot {
 
   async #emptyPage(page: string, send: (parcel: Parcel) => Promise<boolean>): Promise<boolean> {
     const kept = await this.#run<Kept[]>("readonly", (store) => store.getAll(IDBKeyRange.bound([page], [page, []])));
-    for (const { key, parcel } of kept ?? []) {
-      if (!(await send(parcel))) return false;
-      this.remove([key]);
+    for (const one of kept ?? []) {
+      if (!(await send(one.parcel))) return false;
+      this.remove([one]);
     }
     return true;
   }
@@ -83,7 +90,7 @@ export class Depot {
     let left = MAX_BYTES;
     const oldest = Date.now() - MAX_AGE_MS;
     const gone = [...keys].sort((a, b) => b[2] - a[2]).filter(([, , at, bytes]) => at < oldest || (left -= bytes) < 0);
-    this.remove(gone);
+    this.remove(gone.map((key) => ({ key })));
     return keys.filter((key) => !gone.includes(key));
   }
 
