@@ -33,9 +33,8 @@ from otel_replay.privacy.redaction import ProjectRedaction
 from otel_replay.query import LocalReplay
 from otel_replay.query.erasing import Erasing, ErasingEverywhere
 from otel_replay.query.facts import Facts
-from otel_replay.query.parts import LocalPart, RemotePart
+from otel_replay.query.parts import LocalPart, remote_parts
 from otel_replay.query.privacy import PrivacyDesk
-from otel_replay.query.remote import Http
 from otel_replay.query.several import SeveralReplay
 from otel_replay.query.worker import ReaderProcess, with_reader_process
 from otel_replay.receiver import calls
@@ -193,12 +192,10 @@ class Server:
     def _join_upstreams(self, parts: ExitStack) -> None:
         """Answers for them, too, and erases there, too."""
         settings = self._settings
-        ca = str(settings.upstream_ca) if settings.upstream_ca else None
-        others = [RemotePart(Http(url, settings.upstream_key, ca)) for url in dict.fromkeys(settings.upstreams)]
         own = LocalPart("this receiver", Facts(self._reader, self._rows, DEFAULT_PROJECT))
-        several = SeveralReplay([own, *others], self.replay)
-        parts.callback(several.close)
-        self.replay = several
+        others = remote_parts(settings.upstreams, settings.upstream_key, settings.upstream_ca)
+        self.replay = SeveralReplay([own, *others], self.replay)
+        parts.callback(self.replay.close)
         self._erasing = ErasingEverywhere(self._desk, others)
 
     def _in_flight_bytes(self) -> int:

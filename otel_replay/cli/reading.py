@@ -31,7 +31,12 @@ from otel_replay.cli.options import (
 @source_options
 @form_option("text", "json", "jsonl")
 def timeline(
-    trace_id: str | None, session_id: str | None, conversation_id: str | None, db: Path, url: str | None, form: str
+    trace_id: str | None,
+    session_id: str | None,
+    conversation_id: str | None,
+    db: Path,
+    url: str | list[str] | None,
+    form: str,
 ) -> None:
     """The whole story of a trace, a session or a conversation, in order."""
     if sum(map(bool, (trace_id, session_id, conversation_id))) != 1:
@@ -68,7 +73,7 @@ def timeline(
 @option("--page", type=click.IntRange(min=1), help="The page of this number instead.")
 @source_options
 @form_option("text", "json")
-def sessions(db: Path, url: str | None, form: str, **filters: Any) -> None:
+def sessions(db: Path, url: str | list[str] | None, form: str, **filters: Any) -> None:
     """What sessions there are, newest first."""
     with opened(db, url) as replay:
         found = replay.sessions(**filters)
@@ -91,7 +96,7 @@ def sessions(db: Path, url: str | None, form: str, **filters: Any) -> None:
 @wait_option("all that is stored is counted")
 @source_options
 @form_option("text", "json")
-def stats(db: Path, url: str | None, form: str, **filters: Any) -> None:
+def stats(db: Path, url: str | list[str] | None, form: str, **filters: Any) -> None:
     """What model calls cost, how long they took, how many failed; each counted once, whoever tells of it.
 
     By variant they stand side by side.
@@ -111,7 +116,7 @@ def stats(db: Path, url: str | None, form: str, **filters: Any) -> None:
 @wait_option("all that is stored is searchable")
 @source_options
 @form_option("text", "json")
-def search(query: str, db: Path, url: str | None, form: str, **filters: Any) -> None:
+def search(query: str, db: Path, url: str | list[str] | None, form: str, **filters: Any) -> None:
     """What was said in prompts, answers and tool calls, newest first; each text once, where it was said first.
 
     Every word has to occur. "Words in quotes" have to follow each other, and refun* is the beginning of a word.
@@ -138,7 +143,7 @@ def search(query: str, db: Path, url: str | None, form: str, **filters: Any) -> 
 @page_options("Traces")
 @source_options
 @form_option("text", "json")
-def traces(db: Path, url: str | None, form: str, **filters: Any) -> None:
+def traces(db: Path, url: str | list[str] | None, form: str, **filters: Any) -> None:
     """Traces with a span that is all that was asked for, newest first.
 
     An attribute's value is a string, or a number or boolean where it is written like one: --attr http.route=/cart
@@ -158,7 +163,7 @@ def traces(db: Path, url: str | None, form: str, **filters: Any) -> None:
 @option("--output", "-o", type=click.File("w", lazy=True), default="-", help="File to write; -: standard output.")
 @source_options
 def recording(
-    session_id: str, stream: str | None, output: TextIO, db: Path, url: str | None, **period: int | None
+    session_id: str, stream: str | None, output: TextIO, db: Path, url: str | list[str] | None, **period: int | None
 ) -> None:
     """The rrweb events of a session, as an array of JSON."""
     with opened(db, url) as replay:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 from otel_replay.model import DEFAULT_PROJECT
-from otel_replay.query.merged_rows import MergedRows, merged_rows
-from otel_replay.query.parts import Part
+from otel_replay.query.facts import Question
+from otel_replay.query.merged_rows import MergedRows, add_traces, merged_rows
+from otel_replay.query.parts import Asking, Part
 from otel_replay.store import blocks
 from otel_replay.store.base import (
     COUNTED_SESSIONS,
     InteractionFilter,
+    InteractionRow,
     Reader,
     SearchHit,
     SearchPage,
@@ -21,6 +23,7 @@ from otel_replay.store.base import (
     TracePage,
 )
 from otel_replay.store.said import Found, sessions_that_said
+from otel_replay.store.sqlite.fulltext import slot_of
 from otel_replay.store.trace_search import RankedTrace, rank_trace
 
 Position = tuple[int, str]
@@ -28,14 +31,12 @@ Position = tuple[int, str]
 _A_PAGE = 100
 """Sessions that each receiver is asked for at a time."""
 
+_SPAN_CHARACTERS = 19 + 32 + 16
+"""Of a position in a search: time, trace id and span id; what follows orders the texts of one span."""
+
+_TRACES_AT_ONCE = 50
+
 _LISTED_BY = ("user", "tag", "label", "feature", "model", "service", "state")
-
-
-class Asking(Protocol):
-    def ask(self, name: str, *arguments: Any) -> list[tuple[Part, Any]]: ...
-    def ask_one(self, part: Part, name: str, *arguments: Any) -> Any: ...
-    def answers(self, name: str, *arguments: Any) -> list[Any]: ...
-    def ahead(self, questions: Sequence[Any]) -> None: ...
 
 
 class After(NamedTuple):
@@ -143,12 +144,12 @@ class _Listing:
         self._look_at(new)
 
     def _look_at(self, session_ids: Sequence[str]) -> None:
-        rows = merged_rows(cast(Any, self._asking), session_ids)
+        rows = merged_rows(self._asking, session_ids)
         page = rows.sessions(DEFAULT_PROJECT, self._wanted._replace(text=None), limit=len(session_ids) + 1)
         for summary in page.sessions:
             session = summary.session
             position = (session.start_unix_nano, session.session_id)
-            if session.session_id in session_ids and (self._after is None or position < self._after.shown):
+            if self._after is None or position < self._after.shown:
                 self.matching[session.session_id] = position
                 self._rows[session.session_id] = rows
 
@@ -192,6 +193,8 @@ def find_traces(asking: Asking, wanted: SpanFilter, limit: int, after: Position 
     told = asking.ask("found_traces", wanted, limit, after)
     frontier = max((page.next_position for _, page in told if page.next_position), default=None)
     names = list({summary.trace_id: None for _, page in told for summary in page.traces})
+    for at in range(0, len(names), _TRACES_AT_ONCE):
+        asking.ahead([Question("trace", (name,)) for name in names[at : at + _TRACES_AT_ONCE]])
     ranked = [one for one in (_ranked(asking, name, wanted) for name in names) if one]
     ranked = sorted((one for one in ranked if after is None or one.position < after), reverse=True)
     certain = [one for one in ranked if frontier is None or one.position >= frontier]
@@ -213,24 +216,44 @@ def find_texts(asking: Asking, text: str, wanted: InteractionFilter, limit: int,
     frontier = max((page.next_position for _, page in told if page.next_position), default=None)
     hits = {(hit.trace_id, hit.span_id, hit.snippet): hit for _, page in told for hit in page.hits}
     ordered = sorted(hits.values(), key=lambda hit: (_place(hit), hit.snippet), reverse=True)
-    edge = None if frontier is None else (frontier[0], frontier[1][:48])
+    edge = None if frontier is None else (frontier[0], frontier[1][:_SPAN_CHARACTERS])
     certain = [hit for hit in ordered if edge is None or _place(hit) >= edge]
     cut = limit
     while 0 < cut < len(certain) and _place(certain[cut]) == _place(certain[cut - 1]):
         cut += 1
     go_on = _place(certain[cut - 1]) if cut < len(certain) else frontier
-    return SearchPage(_labelled(asking, certain[:cut], wanted.label), go_on)
+    return SearchPage(_labelled(asking, _as_of_all(asking, certain[:cut]), wanted.label), go_on)
 
 
 def _place(hit: SearchHit) -> Position:
-    return hit.start_unix_nano, f"{hit.trace_id}{hit.span_id}"
+    """Of its span, as the positions of a receiver begin."""
+    return slot_of(hit.start_unix_nano), f"{hit.start_unix_nano:019}{hit.trace_id}{hit.span_id}"
+
+
+def _as_of_all(asking: Asking, hits: Sequence[SearchHit]) -> list[SearchHit]:
+    """With what the winning version of their spans says, which another receiver may have."""
+    rows = MergedRows()
+    add_traces(asking, rows, {hit.trace_id for hit in hits})
+    return [_as_told_by(rows.call(hit.trace_id, hit.span_id), hit) for hit in hits]
+
+
+def _as_told_by(row: InteractionRow | None, hit: SearchHit) -> SearchHit:
+    if row is None:
+        return hit
+    return hit._replace(
+        session_id=row.session_id,
+        conversation_id=row.conversation_id,
+        service=row.service,
+        model=row.response_model or row.request_model,
+        user=row.user,
+    )
 
 
 def _labelled(asking: Asking, hits: Sequence[SearchHit], label: str | None) -> Sequence[SearchHit]:
     """Those in sessions of a label, which another receiver may have been told."""
     if label is None:
         return hits
-    rows = merged_rows(cast(Any, asking), sorted({hit.session_id for hit in hits if hit.session_id}), with_calls=False)
+    rows = merged_rows(asking, sorted({hit.session_id for hit in hits if hit.session_id}), with_calls=False)
     labelled = set()
     for hit in hits:
         session = rows.session(DEFAULT_PROJECT, hit.session_id)

@@ -6,20 +6,17 @@ The store in memory does that: it has the same rules, and is made anew for each 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from otel_replay.model import DEFAULT_PROJECT, Signal, Source
-from otel_replay.store.base import Write
+from otel_replay.query.parts import Asking
+from otel_replay.store.base import InteractionRow, Write
 from otel_replay.store.memory import MemoryStore
 from otel_replay.store.sqlite.shared_rows import SessionRows, TraceRows
 from otel_replay.timeline.relations import SpanId
 
 AT_ONCE = 5_000
 """Ids in one question."""
-
-
-class Answering(Protocol):
-    def answers(self, name: str, *arguments: Any) -> list[Any]: ...
 
 
 class MergedRows(MemoryStore):
@@ -40,6 +37,10 @@ class MergedRows(MemoryStore):
     def _add(self, **told: Any) -> None:
         self.commit(Write(DEFAULT_PROJECT, Signal.TRACES, Source.SERVER, 0, **told))
 
+    def call(self, trace_id: str, span_id: str) -> InteractionRow | None:
+        """The winning version of an AI span."""
+        return self._interactions.get((DEFAULT_PROJECT, trace_id, span_id))
+
     def sessions_of_calls(self) -> set[str]:
         return {row.session_id for row in self._interactions.values() if row.session_id}
 
@@ -53,7 +54,7 @@ class MergedRows(MemoryStore):
         return self._bits
 
 
-def merged_rows(asking: Answering, session_ids: Sequence[str], *, with_calls: bool = True) -> MergedRows:
+def merged_rows(asking: Asking, session_ids: Sequence[str], *, with_calls: bool = True) -> MergedRows:
     """What is known of these sessions; with the calls of all their traces, which say what counts of each."""
     store = MergedRows()
     traces = add_sessions(asking, store, session_ids)
@@ -62,7 +63,7 @@ def merged_rows(asking: Answering, session_ids: Sequence[str], *, with_calls: bo
     return store
 
 
-def add_sessions(asking: Answering, store: MergedRows, session_ids: Collection[str]) -> set[str]:
+def add_sessions(asking: Asking, store: MergedRows, session_ids: Collection[str]) -> set[str]:
     """Gives the ids of their traces."""
     traces: set[str] = set()
     ordered = sorted(session_ids)
@@ -73,7 +74,7 @@ def add_sessions(asking: Answering, store: MergedRows, session_ids: Collection[s
     return traces
 
 
-def add_traces(asking: Answering, store: MergedRows, trace_ids: Collection[str]) -> None:
+def add_traces(asking: Asking, store: MergedRows, trace_ids: Collection[str]) -> None:
     ordered = sorted(trace_ids)
     for at in range(0, len(ordered), AT_ONCE):
         for rows in asking.answers("rows_of_traces", ordered[at : at + AT_ONCE]):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import DEFAULT_PROJECT, Usage
 from otel_replay.query.merged_rows import MergedRows, add_sessions, add_traces
+from otel_replay.query.parts import Asking
 from otel_replay.store.base import InteractionFilter, Statistics, StatisticsTable, Times
 from otel_replay.store.sketch import Sketch
 from otel_replay.store.sqlite.rollups import COUNTS, NUMBERS, PARTS
@@ -17,10 +17,6 @@ from otel_replay.store.statistics import BUSIEST, Plan, counts_other_errors, mos
 MOST_TRACES = 20_000
 """With calls, of each receiver, that are fetched call by call: with a few calls each that takes seconds. Of more the
 roll-ups are merged."""
-
-
-class Asking(Protocol):
-    def answers(self, name: str, *arguments: Any) -> list[Any]: ...
 
 
 def merged_statistics(asking: Asking, by: str, wanted: InteractionFilter, limit: int) -> StatisticsTable:
@@ -71,8 +67,7 @@ def _summed(told: Sequence[Sequence[RolledUpGroup]], how: Plan, limit: int) -> S
 
 
 def _line(name: str, groups: Sequence[RolledUpGroup]) -> Statistics:
-    counts = [sum(column) for column in zip(*(group.counts for group in groups), strict=True)]
-    found = dict(zip(COUNTS, counts, strict=True))
+    found = {name: sum(group.counts.get(name, 0) for group in groups) for name in COUNTS}
     *tokens, cost = (found[one] if found[f"{one}_said"] else None for one in NUMBERS)
     parts = [found[f"{one}_cost"] for one in PARTS]
     by_source = None if cost is None else [max(cost - sum(parts), 0), *parts]

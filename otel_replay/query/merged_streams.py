@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from heapq import merge
-from typing import Any, Protocol
 
 from otel_replay.model import Chunk, DomEvent
 from otel_replay.query.facts import StreamInfos
-from otel_replay.query.parts import Part
+from otel_replay.query.parts import Asking, Part
 from otel_replay.recording.distill import distill_stream
 from otel_replay.recording.events import MAX_SEQ
 from otel_replay.recording.streams import ChunkInfo
-
-
-class Asking(Protocol):
-    def ask_one(self, part: Part, name: str, *arguments: Any) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

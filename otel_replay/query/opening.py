@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, overload
 
 from otel_replay.errors import InvalidRequest, UnsupportedRequest
 from otel_replay.model import DEFAULT_PROJECT
@@ -14,17 +15,22 @@ from otel_replay.query.parts import LocalPart, Part, RemotePart
 from otel_replay.query.remote import Http, RemoteRecordings, RemoteReplay
 from otel_replay.query.several import SeveralReplay
 from otel_replay.query.uploads import into_file
-from otel_replay.store.base import Reader
 from otel_replay.store.sqlite import SqliteReader
 from otel_replay.store.sqlite.shared_rows import SharedRows
 
 Target = str | os.PathLike[str]
+Targets = list[Any] | tuple[Any, ...]
+"""Of :data:`Target`."""
 
 _HTTP = ("http://", "https://")
 
 
+@overload
+def open_replay(target: Target, *, key: str | None = None, ca: str | None = None) -> LocalReplay | RemoteReplay: ...
+@overload
+def open_replay(target: Targets, *, key: str | None = None, ca: str | None = None) -> SeveralReplay: ...
 def open_replay(
-    target: Target | Iterable[Target], *, key: str | None = None, ca: str | None = None
+    target: Target | Targets, *, key: str | None = None, ca: str | None = None
 ) -> LocalReplay | RemoteReplay:
     """Opens a database file (also while a server writes it), or a server by its ``http(s)://`` address; or several of
     them, which then answer as one: a session that is spread over them plays as one.
@@ -35,7 +41,7 @@ def open_replay(
     Raises :class:`StoreError` for a file that cannot be read, :class:`UnsupportedRequest` for other kinds of address.
     """
     if not isinstance(target, str | os.PathLike):
-        return open_several(list(target), key=key, ca=ca)
+        return open_several(target, key=key, ca=ca)
     text = os.fspath(target)
     if text.startswith(_HTTP):
         return RemoteReplay(text, key=key, ca=ca)
@@ -63,10 +69,5 @@ def _part(name: str, key: str | None, ca: str | None) -> Part:
         raise UnsupportedRequest(
             f"{name[:80]!r} cannot be opened", hint="give a file, or the http:// address of a server"
         )
-    return file_part(name, SqliteReader(Path(name)), Path(name))
-
-
-def file_part(name: str, reader: Reader, path: Path, project: int = DEFAULT_PROJECT) -> LocalPart:
-    """What ``reader`` reads from the file at ``path``, as one of several."""
-    rows = SharedRows(path)
-    return LocalPart(name, Facts(reader, rows, project), rows, reader)
+    reader, rows = SqliteReader(Path(name)), SharedRows(Path(name))
+    return LocalPart(name, Facts(reader, rows, DEFAULT_PROJECT), rows, reader)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
-from otel_replay.errors import PermanentError, ReplayError, RetryableError
+import requests
+
+from otel_replay.errors import NotFound, ReplayError, RetryableError
 from otel_replay.query.facts import Answer, Facts, Question, questions_document, read_answers
 from otel_replay.query.remote import Http
 
@@ -24,6 +27,22 @@ class Part(Protocol):
         """In their order, each with an answer or why there is none. Raises :class:`ReplayError` when it is away."""
 
     def close(self) -> None: ...
+
+
+class Asking(Protocol):
+    """Asks all receivers that are here: :class:`~otel_replay.query.gathering.Gathered`."""
+
+    def ask(self, name: str, *arguments: Any) -> list[tuple[Part, Any]]:
+        """What each of them answers."""
+
+    def ask_one(self, part: Part, name: str, *arguments: Any) -> Any:
+        """What one of them answers; None when it is away."""
+
+    def answers(self, name: str, *arguments: Any) -> list[Any]:
+        """As :meth:`ask`, whoever says it."""
+
+    def ahead(self, questions: Sequence[Question]) -> None:
+        """Asks all of it at once, so that what asks for it one by one need not wait."""
 
 
 class LocalPart:
@@ -59,16 +78,29 @@ class RemotePart:
         self.http = http
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
-        answer = self.http.ask("POST", FACTS_PATH, json=questions_document(questions), timeout=PATIENCE_S)
+        try:
+            answer = self._answer(questions_document(questions))
+        except NotFound as error:
+            raise RetryableError(f"{self.name} is not asked for facts: is it of an older version?") from error
         try:
             return read_answers(questions, answer.json())
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise RetryableError(f"{self.name} gives an answer that cannot be read: {error}") from error
 
+    def _answer(self, document: dict[str, Any]) -> Any:
+        """Asks twice where a connection that was kept turns out to be closed."""
+        try:
+            return self.http.ask("POST", FACTS_PATH, json=document, timeout=PATIENCE_S)
+        except RetryableError as error:
+            why = error.__cause__
+            if not isinstance(why, requests.ConnectionError) or isinstance(why, requests.Timeout):
+                raise
+        return self.http.ask("POST", FACTS_PATH, json=document, timeout=PATIENCE_S)
+
     def close(self) -> None:
         self.http.close()
 
 
-def is_of_the_question(answer: Answer) -> bool:
-    """Whether it says that nobody can answer, such as for a filter that is none."""
-    return isinstance(answer, PermanentError)
+def remote_parts(urls: Iterable[str], key: str | None, ca: Path | None) -> list[RemotePart]:
+    """Each address once."""
+    return [RemotePart(Http(url, key, str(ca) if ca else None)) for url in dict.fromkeys(urls)]

@@ -137,7 +137,7 @@ class SeveralReplay(LocalReplay):
             return replay.has_session(session_id)
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)  # not for one that never answers
         for part in self._receivers:
             part.close()
 

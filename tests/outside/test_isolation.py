@@ -12,6 +12,8 @@ import pytest
 from otel_replay._pb.v1 import replay_pb2
 from otel_replay.access.scopes import ROUTES, RPCS, Kind
 from otel_replay.model import Signal
+from otel_replay.query.facts import QUESTIONS, Question, questions_document, read_answers
+from otel_replay.store.base import InteractionFilter, SessionFilter, SpanFilter
 from tests.outside.access import ask, bearer, cookies_of, make_key
 from tests.outside.outside import JSON, METHODS, PROTOBUF, Outside, eventually, refusal, running
 from tests.outside.telemetry import CHAT, custom, log, logs, page, span, traces
@@ -136,7 +138,8 @@ def addresses(table: dict[str, list[str]], **words: str) -> list[str]:
 def test_every_query_is_asked() -> None:
     reading = {row for row, rule in ROUTES.items() if rule.scope == "read"}
     sums, same_as_get = "GET /api/session-replay/stats", "POST /api/session-replay/{id:any}/export"
-    assert set(QUERIES) | {sums, same_as_get} == set(THE_OTHER_S) | {sums, same_as_get} == reading
+    others = {sums, same_as_get, "POST /api/v1/facts"}
+    assert set(QUERIES) | others == set(THE_OTHER_S) | others == reading
     assert {name.rsplit("/", 1)[1] for name, rule in RPCS.items() if rule.scope == "read"} == {
         "GetTimeline",
         "ListSessions",
@@ -152,6 +155,37 @@ def test_answers_hold_what_is_one_s_own_and_nothing_else(two: Two, mine: int) ->
         told = json.dumps(read(two, address, two.keys[mine]))
         assert mark in told, address
         assert other not in told, address
+
+
+@pytest.mark.parametrize("mine", [0, 1])
+def test_facts_are_of_one_s_own(two: Two, mine: int) -> None:
+    mark, other = MARKS[mine], MARKS[1 - mine]
+    sessions, stored = (SESSION, ONLY_SESSION), (TRACE, ONLY_TRACE)
+    questions = [
+        *(Question(name, (TRACE,)) for name in ("trace", "logs_of_trace", "sessions_of_trace")),
+        *(Question(name, (SESSION,)) for name in ("logs_of_session", "traces_of_session", "traces_naming_session")),
+        *(Question(name, (one,)) for name in ("stream_infos", "undistilled") for one in sessions),
+        Question("traces_of_conversation", (CONVERSATION,)),
+        Question("costs_of_traces", (stored,)),
+        Question("chunk_part", (SESSION, "grpc", 0, 9)),
+        *(Question(name, (SESSION, "grpc")) for name in ("damaged_chunks", "dom_events")),
+        *(Question(name) for name in ("services", "waiting")),
+        Question("operations", (f"service-{mark}",)),
+        Question("listed_sessions", (SessionFilter(), 9, None)),
+        Question("found_traces", (SpanFilter(), 9, None)),
+        Question("found_texts", ("about", InteractionFilter(), 9, None)),
+        Question("rows_of_sessions", (sessions,)),
+        Question("rows_of_traces", (stored,)),
+        *(Question(name, (InteractionFilter(), 9)) for name in ("traces_of_calls", "sessions_with_errors")),
+        Question("rolled_up", ("feature", InteractionFilter(), 9)),
+    ]
+    assert {one.name for one in questions} == set(QUESTIONS)
+    document = questions_document(questions)
+    answer = ask(two.receiver, "POST", "/api/v1/facts", two.keys[mine], json=document)
+    told = repr(read_answers(questions, answer.json()))
+    assert mark in told
+    assert other not in told
+    assert (ONLY_TRACE in told, ONLY_SESSION in told) == (mine == 0, mine == 0)
 
 
 def test_what_only_the_other_has_is_not_there(two: Two) -> None:

@@ -48,7 +48,8 @@ def in_python(target: Any, wanted: Mapping[str, Any]) -> Document:
     given |= {f"{name}_ns": value * MS for name, value in wanted.items() if name.endswith("duration")}
     replay = otel_replay.open(target)
     try:
-        return replay.traces(**given)
+        found: Document = replay.traces(**given)
+        return found
     finally:
         replay.close()
 

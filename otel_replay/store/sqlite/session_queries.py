@@ -43,7 +43,7 @@ class SessionQueries(Queries):
 
     def traces_of_session(self, project: int, session_id: str) -> list[str]:
         with self._connections.snapshot() as connection:
-            return sorted(trace.hex() for _, trace in _edges(connection, project, [pack_id(session_id)]))
+            return sorted(trace.hex() for _, trace in edges_of_sessions(connection, project, [pack_id(session_id)]))
 
     def traces_of_conversation(self, project: int, conversation_id: str) -> list[str]:
         query = "SELECT DISTINCT trace_id FROM interactions WHERE project = ? AND conversation_id = ?"
@@ -187,7 +187,7 @@ def _marks(values: Sequence[Any]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _edges(connection: Any, project: int, ids: Sequence[bytes | str]) -> list[tuple[bytes | str, bytes]]:
+def edges_of_sessions(connection: Any, project: int, ids: Sequence[bytes | str]) -> list[tuple[bytes | str, bytes]]:
     """(session, trace), each once: recorded ones, and those that a row stands for."""
     where = f"WHERE project = ? AND session_id IN ({_marks(ids)})"
     tables = ("session_traces", "interactions", "actions")
@@ -214,9 +214,9 @@ def _summaries(connection: Any, project: int, ids: Sequence[bytes | str]) -> lis
     actions, others = grouped("count(*)", "actions"), grouped("count(*)", "errors")
     models = _models(connection, project, ids)
     traces: dict[bytes | str, int] = {}
-    for packed, _ in _edges(connection, project, ids):
+    for packed, _ in edges_of_sessions(connection, project, ids):
         traces[packed] = traces.get(packed, 0) + 1
-    recorded = _recorded(connection, project, ids)
+    recorded = with_recordings(connection, project, ids)
     summaries = []
     for session_id, session in zip(ids, _sessions(connection, project, ids), strict=True):
         count, failed, *sums = calls.get(session_id, (0, 0, 0, 0, 0, 0))
@@ -255,6 +255,6 @@ def _models(connection: Any, project: int, ids: Sequence[bytes | str]) -> dict[b
     return models
 
 
-def _recorded(connection: Any, project: int, ids: Sequence[bytes | str]) -> set[str]:
+def with_recordings(connection: Any, project: int, ids: Sequence[bytes | str]) -> set[str]:
     query = f"SELECT DISTINCT session_id FROM streams WHERE project = ? AND session_id IN ({_marks(ids)})"
     return {row[0] for row in connection.execute(query, (project, *(unpack_id(one) for one in ids)))}

@@ -21,8 +21,8 @@ from otel_replay.store.sqlite.identifiers import pack_id, texts_of, unpack_id
 from otel_replay.store.sqlite.queries import Queries
 from otel_replay.store.sqlite.rollups import COUNTS, DIMENSIONS
 from otel_replay.store.sqlite.rows import KINDS, STATUSES
-from otel_replay.store.sqlite.session_queries import _edges, _recorded
-from otel_replay.store.sqlite.statistics import _conditions, _RolledUp
+from otel_replay.store.sqlite.session_queries import edges_of_sessions, with_recordings
+from otel_replay.store.sqlite.statistics import RolledUp, conditions_of
 from otel_replay.store.statistics import plan
 
 _AT_ONCE = 500
@@ -64,7 +64,7 @@ class RolledUpGroup(NamedTuple):
     """One line of statistics before percentiles are taken of it; the sketches are packed."""
 
     group: str
-    counts: list[int]
+    counts: dict[str, int]
     latency: bytes
     first_token: bytes
 
@@ -78,9 +78,11 @@ class SharedRows(Queries):
             for part in _parts(session_ids):
                 ids = [pack_id(one) for one in part]
                 found.sightings.extend(_sightings(connection, project, ids))
-                found.traces.extend((unpack_id(one), trace.hex()) for one, trace in _edges(connection, project, ids))
+                found.traces.extend(
+                    (unpack_id(one), trace.hex()) for one, trace in edges_of_sessions(connection, project, ids)
+                )
                 found.errors.extend(_errors(connection, project, ids))
-                found.recorded.extend(_recorded(connection, project, ids))
+                found.recorded.extend(with_recordings(connection, project, ids))
         return found
 
     def rows_of_traces(self, project: int, trace_ids: Sequence[str]) -> TraceRows:
@@ -98,7 +100,7 @@ class SharedRows(Queries):
     def traces_of_calls(self, project: int, wanted: InteractionFilter, limit: int) -> list[str]:
         """Traces with an AI span that is meant, ``limit`` of them at most."""
         with self._connections.snapshot() as connection:
-            where, values = _conditions(connection, project, wanted)
+            where, values = conditions_of(connection, project, wanted)
             query = f"SELECT DISTINCT trace_id FROM interactions WHERE {where} LIMIT ?"
             return [trace.hex() for (trace,) in connection.execute(query, (*values, limit))]
 
@@ -119,7 +121,7 @@ class SharedRows(Queries):
             return [*_Lines(connection, project, plan(by, wanted), by_day=by == "day").lines(limit)]
 
 
-class _Lines(_RolledUp):
+class _Lines(RolledUp):
     """The roll-ups of a table, each group's summed."""
 
     def lines(self, limit: int) -> Iterator[RolledUpGroup]:
@@ -200,7 +202,7 @@ def _action(row: Sequence[Any]) -> ActionRow:
 
 def _group(name: str, rollups: Sequence[Any]) -> RolledUpGroup:
     columns = zip(*(row[: len(COUNTS)] for row in rollups), strict=True)
-    counts = [sum(column) for column in columns] or [0] * len(COUNTS)
+    counts = dict(zip(COUNTS, [sum(column) for column in columns] or [0] * len(COUNTS), strict=True))
     latency, first_token = Sketch(), Sketch()
     for row in rollups:
         for place, sketch in ((0, latency), (2, first_token)):

@@ -98,7 +98,7 @@ def _parts(since_unix_nano: int | None, until_unix_nano: int | None, *, only_day
     return [part for part in parts if part.from_hour < part.to_hour]
 
 
-class _RolledUp:
+class RolledUp:
     """One answer from roll-ups of one dimension."""
 
     def __init__(self, connection: Any, project: int, how: Plan, *, by_day: bool) -> None:
@@ -200,7 +200,7 @@ def _table(connection: Any, project: int, by: str, wanted: InteractionFilter, li
         return _from_rows(connection, project, by, wanted, limit)
     if how.rolled_up_by in BUSIEST:
         return _busiest(connection, project, how, limit)
-    return _RolledUp(connection, project, how, by_day=by == "day").table(limit)
+    return RolledUp(connection, project, how, by_day=by == "day").table(limit)
 
 
 def _busiest(connection: Any, project: int, how: Plan, limit: int) -> StatisticsTable:
@@ -230,7 +230,7 @@ def _rolled_up_ever(connection: Any, project: int, dimension: int) -> Statistics
 
 
 def _from_rows(connection: Any, project: int, by: str, wanted: InteractionFilter, limit: int) -> StatisticsTable:
-    where, values = _conditions(connection, project, wanted)
+    where, values = conditions_of(connection, project, wanted)
     query = f"SELECT {_GROUPS[by]}, {_VALUES} FROM interactions WHERE {where} AND counts > 0 LIMIT ?"
     rows = connection.execute(query, (*values, MOST_ROWS + 1)).fetchall()
     if len(rows) > MOST_ROWS:
@@ -252,7 +252,7 @@ def _too_many(hint: str) -> InvalidRequest:
     return InvalidRequest(f"more than {MOST_ROWS} interactions to look at one by one", hint=hint)
 
 
-def _conditions(connection: Any, project: int, wanted: InteractionFilter) -> tuple[str, list[Any]]:
+def conditions_of(connection: Any, project: int, wanted: InteractionFilter) -> tuple[str, list[Any]]:
     clauses, values = ["project = ?"], [project]
 
     def add(clause: str, *given: Any) -> None:
