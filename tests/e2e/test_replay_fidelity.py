@@ -173,7 +173,6 @@ def test_the_plain_player_shows_it_with_the_files_of_the_page(browser: Browser, 
     assert {address.path.partition(";")[0] for address in addresses} - own <= shown_files
 
 
-@pytest.mark.xfail(reason="rrweb tells of a new frame twice, first without content, and a replay keeps the first")
 def test_a_frame_that_the_page_adds_is_shown(browser: Browser, recorded: Recorded) -> None:
     with screen(browser, WIDTH, HEIGHT) as (shown, _):
         shown.page.goto(f"{recorded.site_url}/plain.html")

@@ -72,7 +72,7 @@ def test_a_browser_that_cannot_compress_sends_all_the_same(tab: Page, start: Sta
 
 def test_a_page_that_changes_a_lot_is_sent_before_the_time(tab: Page, start: Start, receiver: Capture) -> None:
     start(flushIntervalMs=600_000)
-    write(tab, "much " * 40_000)
+    write(tab, "much " * 80_000)
     wait_until(lambda: "much much" in json.dumps(receiver.accepted), tab)
 
 

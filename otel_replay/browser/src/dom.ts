@@ -27,12 +27,21 @@ export interface PageObserver {
   stop(): void;
 }
 
+/**
+ * rrweb tells of a frame that the page adds twice, with one id: before it is loaded, and with its content. A replay
+ * keeps what it was told first.
+ */
+function isEmptyFrame({ type, data }: RrwebEvent): boolean {
+  const { isAttachIframe, adds } = data as { isAttachIframe?: true; adds: { node: { childNodes: unknown[] } }[] };
+  return type === INCREMENTAL && isAttachIframe === true && adds[0]?.node.childNodes.length === 0;
+}
+
 /** Begins with a full snapshot when the page is parsed, and gives `emit` every event until it is stopped. */
 export function observePage(config: Config, emit: (event: RrwebEvent) => void): PageObserver {
   const typed = config.maskAllInputs;
   const masked = [typed && EDITABLE, config.maskTextSelector].filter(Boolean).join(", ");
   const stop = record<RrwebEvent>({
-    emit,
+    emit: (event) => isEmptyFrame(event) || emit(event),
     maskInputOptions: (typed ? MASKED_TAGS : SECRET_TYPES) as object,
     maskInputFn: maskInput,
     ...(masked && { maskTextSelector: masked }),

@@ -3,8 +3,8 @@ import type { Depot, Keepable } from "./transports/depot";
 import { byteLength, compressed, isRetryable, retryDelay, sleep } from "./transports/post";
 import type { Destination, Parcel } from "./transports/post";
 
-/** Items of one request, unless one alone is longer: about 15 KB in gzip. */
-const MAX_OPEN_CHARS = 128 * 1024;
+/** Items of one request, unless one alone is longer: about 30 KB in gzip. */
+const MAX_OPEN_CHARS = 256 * 1024;
 /** What may wait in the page's memory while the receiver cannot be reached. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 const FLUSH_WAIT_MS = 10_000;

@@ -91,7 +91,8 @@ function isSecret(type: unknown): boolean {
 }
 
 function cleanAttributes(attributes: Attributes, isSvg = false): void {
-  for (const [name, value] of Object.entries(attributes)) {
+  for (const name in attributes) {
+    const value = attributes[name];
     if (typeof value === "string" && ADDRESSES.has(name)) attributes[name] = cleanAddress(value, isSvg);
   }
 }

@@ -4,8 +4,8 @@ import { randomHex, sha256Hex } from "./ids";
 import { read, write } from "./storage";
 
 const KEY = "otel-replay.session";
-/** Activity is written down this often. */
-const WRITE_MS = 1000;
+/** Activity is written down so often in the time that a session is idle at most: every 15 s. */
+const WRITES = 60;
 
 export interface Visit {
   /** The id that was given for the first of its sessions; empty where that was made. */
@@ -62,7 +62,7 @@ export class Session {
   /** The person did something. */
   busy(): void {
     const now = Date.now();
-    if (this.#visit && !this.#isOver(this.#visit, now) && now - this.#writtenMs < WRITE_MS) return;
+    if (this.#visit && !this.#isOver(this.#visit, now) && now - this.#writtenMs < this.#limits.idleMs / WRITES) return;
     const stored = this.#stored() ?? this.#visit;
     const goesOn = stored !== undefined && !this.#isOver(stored, now);
     if (goesOn) this.#take({ ...stored, activeMs: now }, false);

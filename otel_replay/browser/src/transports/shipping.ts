@@ -11,8 +11,6 @@ import { Destination, isRetryable, type Parcel } from "./post";
 /** What other pages have left is looked for when this page has loaded, and this often. */
 const FIRST_LOOK_MS = 1000;
 const LOOK_MS = 60_000;
-/** Spans are few, and their server's are there as soon. */
-const SPAN_FLUSH_MS = 500;
 
 export class Shipping {
   readonly spans: Outbox;
@@ -25,11 +23,11 @@ export class Shipping {
   constructor(config: Config, sessionId: () => string, stream: Stream, onLoss: () => void) {
     const destination = (this.#destination = new Destination(config.endpoint, config.key, window.fetch));
     const depot = this.#depot;
-    const common = { destination, depot, flushIntervalMs: Math.min(config.flushIntervalMs, SPAN_FLUSH_MS) };
+    const common = { destination, depot, flushIntervalMs: config.flushIntervalMs };
     this.spans = new Outbox({ ...common, wrap: spans(config, sessionId) });
     this.logs = new Outbox({ ...common, wrap: logs(config, sessionId) });
     const wrap = config.transport === "otlp" ? recordings(config, sessionId, stream) : chunks(stream, sessionId);
-    this.dom = new Outbox({ ...common, flushIntervalMs: config.flushIntervalMs, wrap, onLoss });
+    this.dom = new Outbox({ ...common, wrap, onLoss });
   }
 
   /** Begins to look for what other pages have left, until the returned function is called. */
