@@ -57,6 +57,11 @@ def errors_of(calls: Mapping[str, list[Facts]]) -> int:
     return sum(one["failed"] for step in calls.values() for one in step)
 
 
+def errors_beside(timeline: Mapping[str, Any]) -> int:
+    """How many errors log records and other spans tell of: OpenLIT writes a record for each call that fails."""
+    return sum(entry["status"] == "error" for kind in ("log", "span") for entry in _of_kind(timeline, kind))
+
+
 def tools_run(timeline: Mapping[str, Any]) -> list[Facts]:
     """What the frameworks that run tools say of them."""
     return [entry["detail"]["tool"] for entry in _of_kind(timeline, "tool")]

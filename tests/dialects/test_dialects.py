@@ -9,7 +9,7 @@ from tests.dialects.dialect import Dialect, allowed, differences
 from tests.dialects.differences import DIALECTS
 from tests.dialects.expected import WEATHER_TOOL
 from tests.dialects.framework_differences import FRAMEWORKS
-from tests.dialects.heard import agents_run, errors_of, heard, tokens_of, tools_run
+from tests.dialects.heard import agents_run, errors_beside, errors_of, heard, tokens_of, tools_run
 from tests.dialects.playing import play, play_javascript
 
 pytestmark = [pytest.mark.slow, pytest.mark.feature("X5"), pytest.mark.feature("C6")]
@@ -24,7 +24,8 @@ def test_the_same_conversation_gives_the_same_interactions(stage: Stage, dialect
     assert tokens_of(calls) == timeline["tokens"]
     total = stage.receiver.document("/api/v1/stats", session=session, wait="10s")["total"]
     if dialect.names_session:
-        assert (total["tokens"], total["errors"]) == (timeline["tokens"], errors_of(calls))
+        errors = errors_of(calls) + errors_beside(timeline)
+        assert (total["tokens"], total["errors"]) == (timeline["tokens"], errors)
     assert tools_run(timeline) == [{**WEATHER_TOOL, **tool} for tool in dialect.tools]
     assert agents_run(timeline) == dialect.agents
 

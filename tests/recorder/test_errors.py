@@ -106,7 +106,7 @@ def test_addresses_in_messages_and_stacks_are_told_without_their_queries(
 def test_a_console_error_is_an_event(tab: Page, start: Start, receiver: Capture, arguments: str, message: str) -> None:
     start(sampleRate=0)
     seen: list[ConsoleMessage] = []
-    tab.on("console", seen.append)
+    tab.on("console", lambda said: seen.append(said))
     on_click(tab, f"console.error({arguments})")
     wait_until(lambda: len(receiver.named("browser.console")) == 1, tab)
     flush(tab)
