@@ -99,7 +99,7 @@ def test_tls_on_both_ports(tmp_path: Path, certificates: Certificates) -> None:
         with pytest.raises(RetryableError):
             otel_replay.open(receiver.url).traces()
         at = ("--url", receiver.url, "--tls-ca", trusted)
-        for words in (("erase", "--user", "nobody"), ("audit",), ("sessions",)):
+        for words in (("erase", "--trace", "ab" * 16), ("audit",), ("sessions",)):
             assert command(*words, *at).exit_code == 0, words
         told = command("keys", "create", "k", "--scope", "read", *at)
         assert told.stdout.startswith("orpl_"), told.output
