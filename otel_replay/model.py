@@ -168,11 +168,11 @@ class Chunk:
     sent_at_unix_nano: int | None = None
     slice_index: int = 1
     slice_count: int = 1
-    begins_count: bool = False
-    """Whether its sender begins to count with it, so that what is older was counted before: the store's to tell apart.
+    counted_anew: bool = False
+    """Whether its sender counts from 0 with each session, so that what is older than number 0 was counted before it.
 
-    HyperDX's recorder counts from 1 again with a new session, and stamps what waits to be sent of the session before
-    with the new one: a computer that wakes up sends up to 5 s so, whose numbers come again.
+    HyperDX's recorder does, and stamps what waits to be sent of the session before with the new one: a computer that
+    wakes up sends up to 5 s so, whose numbers come again. The store tells them apart.
     """
 
 

@@ -22,7 +22,9 @@ Attributes = Mapping[str, Any]
 
 SCOPES = frozenset({"rum.rr-web", "splunk.rr-web"})
 SESSION_KEYS = ("session.id", "rum.sessionId", "splunk.rumSessionId", "browser.session.id")
-STREAM_KEYS = ("rr-web.stream", "rum.scriptInstance", "splunk.scriptInstance", "browser.instance.id")
+OWN_STREAM_KEY = "rr-web.stream"
+"""Set by otel-replay's own recorder, whose streams count on over sessions and reloads."""
+STREAM_KEYS = (OWN_STREAM_KEY, "rum.scriptInstance", "splunk.scriptInstance", "browser.instance.id")
 DEFAULT_STREAM = "main"
 MAX_SLICES = 10_000
 """Of 950 KiB each: far beyond any body the receiver takes."""
@@ -76,7 +78,7 @@ def chunk_from_log(
         has_full_snapshot=summary.has_full_snapshot,
         slice_index=slice_index,
         slice_count=slice_count,
-        begins_count=offset == 1,
+        counted_anew=offset is not None and OWN_STREAM_KEY not in record_attributes,
     )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import Chunk, Gap
 from otel_replay.recording.events import Event, parse_events
 
 EARLIER = " (before)"
-"""Behind the name of a stream: what was counted before its count began (:attr:`Chunk.begins_count`)."""
+"""Behind the name of a stream: what was counted before its count began (:attr:`Chunk.counted_anew`)."""
+MILLISECOND = 1_000_000
+"""In nanoseconds. Events are stamped in whole milliseconds, slices by their record: what is finer tells no order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,27 @@ def join_pieces(chunks: Iterable[Chunk], read: Callable[[bytes], Iterable[Event]
         if slices and len(slices) == chunk.slice_count:
             yield from _joined(slices, read)
             slices = []
+
+
+def counted_before(chunk: Chunk, known: Iterable[tuple[int, int]]) -> bool:
+    """Whether a chunk that is :attr:`~Chunk.counted_anew` is of the count before.
+
+    ``known`` are number and start (ns) of what its stream has. Of the count before is what is older than number 0, or
+    than another chunk of its own number: so whichever comes first, the same ones are told apart.
+    """
+    time = chunk.start_unix_nano // MILLISECOND
+    return any(seq in (0, chunk.seq) and time < start // MILLISECOND for seq, start in known)
+
+
+def outdated_by(chunk: Chunk, known: Iterable[tuple[int, int]]) -> list[int]:
+    """Which of the ``known`` numbers a chunk that is :attr:`~Chunk.counted_anew` shows to be of the count before."""
+    time = chunk.start_unix_nano // MILLISECOND
+    return [seq for seq, start in known if chunk.seq in (0, seq) and start // MILLISECOND < time]
+
+
+def of_earlier(chunk: Chunk) -> Chunk:
+    """The same chunk in the stream of what was counted before, where it gets the next number."""
+    return replace(chunk, stream_id=chunk.stream_id + EARLIER, seq=None, counted_anew=False)
 
 
 def find_gaps(stream_id: str, infos: Iterable[ChunkInfo], damaged: Container[int] = ()) -> list[Gap]:

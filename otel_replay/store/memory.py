@@ -14,7 +14,7 @@ from typing import TypeVar
 from otel_replay.genai.prices import Cost, Prices, pico_usd
 from otel_replay.model import MAX_UNIX_NANO, AiKind, Chunk, DomEvent, Session, Signal, StoredLog, StoredSpan
 from otel_replay.recording.distill import distill_stream
-from otel_replay.recording.streams import EARLIER, ChunkInfo
+from otel_replay.recording.streams import ChunkInfo, counted_before, of_earlier, outdated_by
 from otel_replay.store import blocks
 from otel_replay.store.base import (
     COUNTED_SESSIONS,
@@ -103,6 +103,12 @@ class MemoryStore:
     def _store_chunk(self, chunk: Chunk) -> ChunkReceipt:
         key = (chunk.project, chunk.session_id, chunk.stream_id)
         stream = self._chunks.setdefault(key, {})
+        if chunk.counted_anew:
+            starts = [(seq, stream[seq].start_unix_nano) for seq in sorted(stream)]
+            if counted_before(chunk, starts):
+                return self._store_chunk(of_earlier(chunk))
+            for seq in outdated_by(chunk, starts):
+                self._store_chunk(of_earlier(stream.pop(seq)))
         if chunk.seq is None:
             for seq, known in stream.items():
                 if known.payload == chunk.payload:
@@ -110,18 +116,9 @@ class MemoryStore:
         seq = max(stream, default=-1) + 1 if chunk.seq is None else chunk.seq
         if seq in stream:
             return ChunkReceipt(seq, True)
-        stream[seq] = replace(chunk, seq=seq)
+        stream[seq] = replace(chunk, seq=seq, counted_anew=False)
         self._due[key] = min(seq, self._due.get(key, seq))
-        if chunk.begins_count:
-            self._move_older(key, chunk)
         return ChunkReceipt(seq, False)
-
-    def _move_older(self, key: _Stream, first: Chunk) -> None:
-        """What is older than the first chunk of a stream gets a stream of its own."""
-        stream = self._chunks[key]
-        for seq in sorted(stream):
-            if stream[seq].start_unix_nano < first.start_unix_nano:
-                self._store_chunk(replace(stream.pop(seq), stream_id=key[2] + EARLIER, seq=None, begins_count=False))
 
     def distill(self, stopping: Callable[[], bool] = lambda: False) -> None:
         with self._lock:

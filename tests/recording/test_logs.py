@@ -214,10 +214,18 @@ def test_metadata_of_any_kind_is_kept(metadata: Any) -> None:
     assert (made.stream_id, made.start_unix_nano) == ("12" * 8, START + 10**6), "milliseconds of the record"
 
 
-@pytest.mark.parametrize(("offset", "begins"), [(1, True), (1.0, True), ("1", True), (2, False), (None, False)])
-def test_the_first_of_a_count(offset: Any, begins: bool) -> None:
-    record = {"rr-web.event": 1} if offset is None else {"rr-web.offset": offset}
-    assert chunk(record=record).begins_count is begins
+@pytest.mark.parametrize(
+    ("record", "anew"),
+    [
+        ({"rr-web.offset": 1.0}, True),
+        ({"rr-web.offset": 2}, True),
+        ({"rr-web.event": 1}, False),
+        ({"rr-web.offset": 1, "rr-web.stream": "tab"}, False),
+    ],
+)
+def test_who_counts_anew(record: Any, anew: bool) -> None:
+    """Our own recorder names its stream and counts on; without a number nothing is counted."""
+    assert chunk(record=record).counted_anew is anew
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=5)

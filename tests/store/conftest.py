@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,10 @@ class Backend:
 
     def commit(self, *writes: Write) -> list[Receipt]:
         return [self.store.commit(write) for write in writes]
+
+
+Opening = Callable[[Path], AbstractContextManager[Backend]]
+"""What opens a backend in a folder: for tests that need one per example."""
 
 
 @cache

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otel_replay.store.base import Write
 from tests.recording.pages import event
-from tests.store.conftest import Backend
+from tests.store.conftest import Backend, Opening, memory, sqlite
 from tests.store.requests import START_MS, click_event, payload, upload
 
 pytestmark = pytest.mark.feature("X4")
@@ -17,10 +21,10 @@ BEFORE = "tab (before)"
 
 
 def counted(seq: int, second: int) -> Write:
-    """A click; the first of a count where its number is 0."""
+    """A click of a page that counts from 0 with each session."""
     write = upload(seq, payload(click_event(second)))
     [chunk] = write.chunks
-    return replace(write, chunks=[replace(chunk, begins_count=seq == 0)])
+    return replace(write, chunks=[replace(chunk, counted_anew=True)])
 
 
 def streams(backend: Backend) -> dict[str, list[tuple[int | None, int]]]:
@@ -56,9 +60,29 @@ def test_without_a_count_nothing_is_moved(backend: Backend) -> None:
     assert streams(backend) == {"tab": [(0, 5), (1, 1)]}
 
 
-def test_a_page_may_count_again_and_again(backend: Backend) -> None:
+def test_what_comes_after_its_count_has_ended_is_told_apart_once(backend: Backend) -> None:
     backend.commit(counted(4, 1), counted(0, 10))
-    again = [counted(5, 5), counted(0, 10)]
-    receipts = backend.commit(*again)
-    assert [receipt.chunks[0].duplicate for receipt in receipts] == [False, True]
-    assert streams(backend)["tab"] == [(0, 10), (5, 5)], "the first was there: nothing begins"
+    receipts = backend.commit(counted(5, 5), counted(0, 10), counted(5, 5))
+    assert [receipt.chunks[0].duplicate for receipt in receipts] == [False, True, True]
+    assert streams(backend) == {BEFORE: [(0, 1), (1, 5)], "tab": [(0, 10)]}
+
+
+def test_of_two_with_one_number_the_older_was_counted_before(backend: Backend) -> None:
+    backend.commit(counted(5, 1), counted(5, 12), counted(4, 11), counted(4, 2))
+    assert streams(backend) == {BEFORE: [(0, 1), (1, 2)], "tab": [(4, 11), (5, 12)]}
+
+
+@pytest.mark.parametrize("open_backend", [memory, sqlite], ids=lambda one: one.__name__)
+@given(waited=st.integers(0, 9), begun=st.integers(1, 9), data=st.data())
+def test_the_order_of_arrival_does_not_matter(
+    open_backend: Opening, waited: int, begun: int, data: st.DataObject
+) -> None:
+    before = [(seq, seq) for seq in range(3, 3 + waited)]
+    after = [(seq, 20 + seq) for seq in range(begun)]
+    with tempfile.TemporaryDirectory() as directory, open_backend(Path(directory)) as backend:
+        backend.commit(*(counted(seq, second) for seq, second in data.draw(st.permutations([*before, *after]))))
+        backend.store.distill()
+        found = streams(backend)
+        told = [one.seq for one in backend.reader.dom_events(1, "s1", "tab")]
+    assert sorted(second for _, second in found.pop(BEFORE, [])) == [second for _, second in before]
+    assert (found, told) == ({"tab": after}, [seq for seq, _ in after])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from otel_replay.store.distillation import Distillation, Due
 from otel_replay.store.memory import MemoryStore
 from otel_replay.store.sqlite import SqliteStore, distilling
 from tests.recording.pages import add, element, event, mutation, snapshot, text
-from tests.store.conftest import Backend, memory, second_view, sqlite
+from tests.store.conftest import Backend, Opening, memory, second_view, sqlite
 from tests.store.requests import START_MS, TRACE, click_event, payload, slices, span, traces, upload, write
 
 BUTTON, PARAGRAPH = 5, 6
@@ -297,9 +296,6 @@ def recordings(draw: st.DrawFn) -> list[Write]:
         made += [upload(len(made), part)] if isinstance(part, bytes) else slices(len(made), *part)
     missing = draw(st.sets(st.integers(0, len(made) - 1), max_size=2))
     return [one for seq, one in enumerate(made) if seq not in missing]
-
-
-Opening = Callable[[Path], AbstractContextManager[Backend]]
 
 
 @pytest.mark.slow

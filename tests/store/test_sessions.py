@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from otel_replay.model import Session
 from otel_replay.store.base import Reader, SessionFilter, SessionSummary, Write
-from tests.store.conftest import Backend, memory, sqlite
+from tests.store.conftest import Backend, Opening, memory, sqlite
 from tests.store.requests import (
     CHAT,
     CLICK,
@@ -320,7 +319,6 @@ MENTIONS = st.one_of(
     st.builds(session_event, TOLD, TIMES, EVENTS),
     st.builds(announcement, TOLD, TIMES),
 )
-Opening = Callable[[Path], AbstractContextManager[Backend]]
 
 
 def folded(open_backend: Opening, mentions: Sequence[Write]) -> Session | None:

@@ -12,7 +12,7 @@ import xxhash
 import zstandard
 
 from otel_replay.model import Chunk, DomEvent
-from otel_replay.recording.streams import EARLIER, ChunkInfo
+from otel_replay.recording.streams import EARLIER, ChunkInfo, counted_before, of_earlier, outdated_by
 from otel_replay.store.base import ChunkReceipt
 from otel_replay.store.distillation import Due, StreamKey
 
@@ -32,6 +32,12 @@ _STORED = f"{_COLUMNS}, key_id"
 def store_chunk(connection: Any, compressor: zstandard.ZstdCompressor, chunk: Chunk, key_id: int = 0) -> ChunkReceipt:
     """Inserts a chunk unless it is there: by its number, or, without one, by the bytes of its payload."""
     stream = (chunk.project, chunk.session_id, chunk.stream_id)
+    if chunk.counted_anew:
+        known = _starts(connection, stream, chunk)
+        if counted_before(chunk, known):
+            return store_chunk(connection, compressor, of_earlier(chunk), key_id)
+        for older in outdated_by(chunk, known):
+            _move_to_earlier(connection, stream, older, chunk.received_unix_nano)
     digest = xxhash.xxh3_128_digest(chunk.payload)
     seq = chunk.seq
     if seq is None:
@@ -60,8 +66,6 @@ def store_chunk(connection: Any, compressor: zstandard.ZstdCompressor, chunk: Ch
     if not connection.execute(insert, row).rowcount:
         return ChunkReceipt(seq, True)
     _note_stream(connection, stream, seq, chunk.received_unix_nano)
-    if chunk.begins_count:
-        _move_older(connection, stream, chunk)
     return ChunkReceipt(seq, False)
 
 
@@ -76,18 +80,24 @@ def _note_stream(connection: Any, stream: StreamKey, seq: int, received_unix_nan
     )
 
 
-def _move_older(connection: Any, stream: StreamKey, first: Chunk) -> None:
-    """Gives the chunks that are older than the first of their stream a stream of their own, numbered from 0."""
-    query = f"SELECT id, seq FROM chunks WHERE {_STREAM} AND seq <> ? AND start_unix_nano < ? ORDER BY seq"
-    older = connection.execute(query, (*stream, first.seq, first.start_unix_nano)).fetchall()
+def _starts(connection: Any, stream: StreamKey, chunk: Chunk) -> list[tuple[int, int]]:
+    """Number and start of what tells a chunk from the count before: the whole stream, where it is the first of one."""
+    numbers = () if chunk.seq == 0 else (0, chunk.seq)
+    condition = " AND seq IN (?, ?)" if numbers else ""
+    query = f"SELECT seq, start_unix_nano FROM chunks WHERE {_STREAM}{condition} ORDER BY seq"
+    found: list[tuple[int, int]] = connection.execute(query, (*stream, *numbers)).fetchall()
+    return found
+
+
+def _move_to_earlier(connection: Any, stream: StreamKey, seq: int, received_unix_nano: int) -> None:
+    """Gives a chunk the next number of the stream of what was counted before."""
     earlier = (*stream[:2], stream[2] + EARLIER)
-    for number, seq in older:
-        free = connection.execute(
-            f"SELECT coalesce(max(next_seq), 0) FROM streams WHERE {_STREAM}", earlier
-        ).fetchone()[0]
-        connection.execute("UPDATE chunks SET stream_id = ?, seq = ? WHERE id = ?", (earlier[2], free, number))
-        connection.execute(f"DELETE FROM dom_chunks WHERE {_STREAM} AND seq = ?", (*stream, seq))
-        _note_stream(connection, earlier, free, first.received_unix_nano)
+    query = f"SELECT coalesce(max(next_seq), 0) FROM streams WHERE {_STREAM}"
+    free = connection.execute(query, earlier).fetchone()[0]
+    moved = f"UPDATE chunks SET stream_id = ?, seq = ? WHERE {_STREAM} AND seq = ?"
+    connection.execute(moved, (earlier[2], free, *stream, seq))
+    connection.execute(f"DELETE FROM dom_chunks WHERE {_STREAM} AND seq = ?", (*stream, seq))
+    _note_stream(connection, earlier, free, received_unix_nano)
 
 
 def read_chunks(connection: Any, stream: StreamKey, from_seq: int = 0, to_seq: int | None = None) -> Iterator[Chunk]:
