@@ -21,6 +21,9 @@ _BYTES_A_WINDOW = 64
 """Looking at a window takes as long as looking at so much text: columns of numbers are read as they are, 50 ns a byte
 and not 340."""
 
+_STEP_WORDS = 2**17
+"""A MiB is looked at in one go: what numpy notes of 50 MB of a recording at once takes 86 MB beside it."""
+
 _UPPER_BITS = np.uint64(0xE0E0E0E0E0E0E0E0)
 _DIGITS_AND_SIGNS = np.uint64(0x2020202020202020)
 """Bytes 0x20 to 0x3f: digits, spaces, dashes. A card's number covers one aligned word of such bytes, at least."""
@@ -38,10 +41,17 @@ def may_hold_card(text: bytes) -> bool:
     if len(text) < _LEAST_DIGITS:
         return False
     words = np.frombuffer(text, "<u8", len(text) // _WORD)
-    found = np.flatnonzero(words & _UPPER_BITS == _DIGITS_AND_SIGNS)
-    if found.size * _BYTES_A_WINDOW > len(text):
-        return _is_card(text)
-    return bool(found.size) and any(map(_is_card, _windows(text, found)))
+    return any(_is_at(text, words, first) for first in range(0, len(words), _STEP_WORDS))
+
+
+def _is_at(text: bytes, words: NDArray[np.uint64], first: int) -> bool:
+    """Whether one covers a word of this step."""
+    step = words[first : first + _STEP_WORDS]
+    found = np.flatnonzero(step & _UPPER_BITS == _DIGITS_AND_SIGNS)
+    if found.size * _BYTES_A_WINDOW > len(step) * _WORD:
+        start = first * _WORD - _BEFORE
+        return _is_card(text[max(start, 0) : start + len(step) * _WORD + _WINDOW])
+    return bool(found.size) and any(map(_is_card, _windows(text, found + first)))
 
 
 def _windows(text: bytes, words: NDArray[np.intp]) -> list[bytes]:

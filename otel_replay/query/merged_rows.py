@@ -32,17 +32,17 @@ class MergedRows(MemoryStore):
         self._add(sessions=rows.sightings, session_traces=frozenset(rows.traces), error_rows=rows.errors)
 
     def add_traces(self, rows: TraceRows) -> None:
-        self._add(interactions=rows.interactions, actions=rows.actions)
+        self._add(interactions=rows.interactions, actions=rows.actions, session_traces=frozenset(rows.named))
 
     def _add(self, **told: Any) -> None:
         self.commit(Write(DEFAULT_PROJECT, Signal.TRACES, Source.SERVER, 0, **told))
 
     def call(self, trace_id: str, span_id: str) -> InteractionRow | None:
         """The winning version of an AI span."""
-        return self._interactions.get((DEFAULT_PROJECT, trace_id, span_id))
+        return self._calls(DEFAULT_PROJECT).get((trace_id, span_id))
 
     def sessions_of_calls(self) -> set[str]:
-        return {row.session_id for row in self._interactions.values() if row.session_id}
+        return {row.session_id for row in self._calls(DEFAULT_PROJECT).values() if row.session_id}
 
     def streams(self, project: int, session_id: str) -> list[str]:
         """Whether there are any is all that rows tell."""

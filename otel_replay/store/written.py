@@ -88,13 +88,16 @@ class ErrorRow(NamedTuple):
     """Something that failed in a session and is no AI span, which have rows of their own.
 
     ``place`` tells it from all others of the session: of a span its trace id and span id, of a log record its digest
-    (:func:`otel_replay.store.blocks.log_digest`). ``trace_id`` is empty for what names no trace.
+    (:func:`otel_replay.store.blocks.log_digest`). ``trace_id`` is empty for what names no trace, ``span_id`` for all
+    but a log record that was written in a span: what a failed AI span of the session logs is that error told twice, and
+    does not count beside it.
     """
 
     session_id: str
     place: bytes
     trace_id: bytes
     unix_nano: int
+    span_id: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

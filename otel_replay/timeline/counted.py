@@ -16,7 +16,9 @@ sum of its calls. The rules, which hold whatever the order of arrival:
    parts, and the other without them, is the same number: Google ADK 1 leaves the thoughts out of its inner spans.
 4. Inferences of two traces are one call where :func:`~otel_replay.timeline.relations.are_twins` says so: then their
    traces are decided together, by :mod:`otel_replay.timeline.twins`.
-5. A reported cost counts like any figure. A cost that was computed from prices counts with the tokens it was computed
+5. Below a span that sums up (Spring AI's, around a model that runs its tools itself) a call counts the tokens of those
+   before it as well: where a tool ran between two of them and no count is smaller, those of the earlier do not count.
+6. A reported cost counts like any figure. A cost that was computed from prices counts with the tokens it was computed
    of, unless a report that counts is above or below.
 
 In a trace of more than :data:`MOST_SPANS` AI spans each counts for itself.
@@ -101,7 +103,8 @@ class _Trace:
         speakers = self._speakers(calls, usages)
         for call in calls:
             bits[speakers[call]] |= CALL
-        tokens = {call: speakers[call] for call in usages}
+        repeated = self._summed_up()
+        tokens = {call: speakers[call] for call in usages if call not in repeated}
         for place in tokens.values():
             bits[place] |= TOKENS
         for place in self._costs(tokens):
@@ -129,6 +132,25 @@ class _Trace:
     def _weight(self, place: int) -> tuple[bool, int]:
         """How much a span says: first of all whose call it was."""
         return self._spans[place].has_session, sum(map(bool, self._spans[place].usage))
+
+    def _summed_up(self) -> set[int]:
+        """The calls whose tokens a later one below the same span says as well."""
+        found: set[int] = set()
+        before: dict[int, int] = {}
+        has_run_tool: set[int] = set()
+        for place, parent in enumerate(self._parents):
+            span = self._spans[place]
+            if parent < 0 or not self._spans[parent].sums_up:
+                continue
+            if span.kind is AiKind.TOOL:
+                has_run_tool.add(parent)
+            elif span.kind is AiKind.INTERACTION:
+                earlier = before.get(parent)
+                if earlier is not None and parent in has_run_tool and _contains(span, self._spans[earlier]):
+                    found.add(self._calls[earlier])
+                before[parent] = place
+                has_run_tool.discard(parent)
+        return found
 
     def _speakers(self, calls: Sequence[int], usages: Sequence[int]) -> dict[int, int]:
         """Which span speaks for each of these calls: one of its own, or an inference above that only says the same."""
@@ -169,6 +191,12 @@ class _Trace:
             if call not in told:
                 priced = [place for place in (speaker, *self._members[call]) if self._spans[place].is_priced]
                 yield from priced[:1]
+
+
+def _contains(later: AiSpan, earlier: AiSpan) -> bool:
+    """Whether one says at least as many tokens in and out as the other."""
+    mine, others = later.spoken, earlier.spoken
+    return mine is not None and others is not None and mine[0] >= others[0] and mine[1] >= others[1]
 
 
 def _reached(calls: Iterable[int], edges: Mapping[int, set[int]]) -> set[int]:

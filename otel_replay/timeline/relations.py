@@ -22,6 +22,10 @@ MOST_TELLERS = 8
 MOMENT_NS = 1_000_000_000
 """What tells of one call in two traces starts at most so much apart."""
 
+SUMMING_UP = "advisor"
+"""The operation of Spring AI's span around a model that runs its tools itself: each of its calls says the sum of what
+it and the calls before it used (``UsageCalculator.getCumulativeUsage`` of Spring AI 1)."""
+
 SpanId = bytes | str | tuple[Any, Any]
 
 _ABOVE_IN_TIME = (AiKind.AGENT, AiKind.RETRIEVAL)
@@ -32,6 +36,7 @@ _TOTALS = ((0, (2, 3)), (1, (4,)))
 class AiSpan(NamedTuple):
     """An AI span as far as counting goes; whatever is None or empty was not said. Ids only have to be comparable.
 
+    ``sums_up``: the calls below it say what those before them used, too (:data:`SUMMING_UP`).
     ``teller`` tells instrumentations apart: of equal service and scope it is equal. ``usage`` are the token counts in
     the order of :class:`~otel_replay.model.Usage`. ``is_priced``: a cost was computed from them. ``has_session``: the
     span names a session. ``trace_id`` is only asked for where spans of several traces are looked at.
@@ -50,6 +55,7 @@ class AiSpan(NamedTuple):
     is_priced: bool
     has_session: bool
     trace_id: Hashable = ""
+    sums_up: bool = False
 
     @property
     def says(self) -> int:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from otel_replay.genai.prices import COST_SOURCES, Cost, CostSource
 from otel_replay.model import AiKind, Interaction, Usage
 from otel_replay.timeline.counted import CALL, COST, TOKENS
-from otel_replay.timeline.relations import AiSpan, SpanId, times
+from otel_replay.timeline.relations import SUMMING_UP, AiSpan, SpanId, times
 from otel_replay.timeline.spans import SpanKey, SpanNode
 from otel_replay.timeline.twins import counted_in
 
@@ -89,6 +89,7 @@ def _ai_span(key: SpanKey, node: SpanNode, interaction: Interaction, is_priced: 
         reports_cost=interaction.cost_usd is not None,
         is_priced=is_priced,
         has_session=bool(entry.session_id),
+        sums_up=interaction.operation == SUMMING_UP,
     )
 
 

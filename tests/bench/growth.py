@@ -189,6 +189,7 @@ def asked(server: RunningServer) -> Timings:
         "sessions": ("/api/v1/sessions", lambda n: {"limit": 50, "user": f"user-{n}"} if n % 2 else {"limit": 50}),
         "search": ("/api/v1/search", lambda n: {"q": f"{words[n * 30]} {words[n]}", "limit": 20}),
         "stats": ("/api/v1/stats", lambda n: {"by": ("model", "service", "user", "day")[n % 4]}),
+        "stats of a user": ("/api/v1/stats", lambda n: {"by": "session", "user": f"user-{n}"}),
     }
     timings = Timings()
     with requests.Session() as session:

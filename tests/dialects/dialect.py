@@ -39,8 +39,8 @@ class Dialect:
     tools: tuple[Mapping[str, Any], ...] = ()
     """One item for each tool run that is told, with what it says otherwise."""
     agents: frozenset[str | None] = frozenset()
-    names_session: bool = True
-    """In every call: else statistics of the session know only some."""
+    repeated: frozenset[str] = frozenset()
+    """Calls whose tokens another one says as well: sums are without theirs."""
     span: str = ""
     """Of several spans for one call, the name of the one that is compared."""
 

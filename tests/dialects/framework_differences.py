@@ -109,7 +109,6 @@ FRAMEWORKS: tuple[Dialect, ...] = (
         },
         tools=({},),
         agents=frozenset((None,)),
-        names_session=False,
     ),
     Dialect(
         "vercel",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from tests.dialects.conversation import ERROR, counting
@@ -52,14 +53,26 @@ def tokens_of(calls: Mapping[str, list[Facts]]) -> dict[str, int | None]:
     return {name: sum(filter(None, found)) or None for name, found in counts.items()}
 
 
+def without(calls: Mapping[str, list[Facts]], left_out: frozenset[str]) -> dict[str, list[Facts]]:
+    """All calls but those with these names."""
+    named = {step: zip_longest(STEPS.get(step, ()), found) for step, found in calls.items()}
+    return {step: [one for name, one in pairs if one and name not in left_out] for step, pairs in named.items()}
+
+
 def errors_of(calls: Mapping[str, list[Facts]]) -> int:
     """How many calls have failed."""
     return sum(one["failed"] for step in calls.values() for one in step)
 
 
 def errors_beside(timeline: Mapping[str, Any]) -> int:
-    """How many errors log records and other spans tell of: OpenLIT writes a record for each call that fails."""
-    return sum(entry["status"] == "error" for kind in ("log", "span") for entry in _of_kind(timeline, kind))
+    """How many errors log records and other spans tell of; not those that a failed call logged, as OpenLIT's do."""
+    failed = {_place(entry) for entry in _of_kind(timeline, "interaction") if entry["status"] == "error"}
+    told = (entry for kind in ("log", "span") for entry in _of_kind(timeline, kind) if entry["status"] == "error")
+    return sum(_place(entry) not in failed for entry in told)
+
+
+def _place(entry: Mapping[str, Any]) -> tuple[str, str]:
+    return entry["trace_id"], entry["span_id"]
 
 
 def tools_run(timeline: Mapping[str, Any]) -> list[Facts]:

@@ -143,6 +143,7 @@ RECORDED: tuple[Dialect, ...] = (
         },
         tools=({"call_id": None},),
         agents=frozenset((None,)),
+        repeated=frozenset(("question",)),
     ),
     Dialect(
         "openllmetry_0_40",

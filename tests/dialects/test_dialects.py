@@ -23,9 +23,8 @@ def test_the_same_conversation_gives_the_same_interactions(stage: Stage, dialect
     assert differences(dialect, calls) == allowed(dialect)
     assert tokens_of(calls) == timeline["tokens"]
     total = stage.receiver.document("/api/v1/stats", session=session, wait="10s")["total"]
-    if dialect.names_session:
-        errors = errors_of(calls) + errors_beside(timeline)
-        assert (total["tokens"], total["errors"]) == (timeline["tokens"], errors)
+    errors = errors_of(calls) + errors_beside(timeline)
+    assert (total["tokens"], total["errors"]) == (timeline["tokens"], errors)
     assert tools_run(timeline) == [{**WEATHER_TOOL, **tool} for tool in dialect.tools]
     assert agents_run(timeline) == dialect.agents
 

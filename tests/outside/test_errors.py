@@ -12,7 +12,7 @@ from otel_replay.model import Signal
 from tests.genai.spans import key_values
 from tests.outside.outside import Outside, answered, eventually
 from tests.outside.recording import recording
-from tests.outside.telemetry import CHAT, log, logs, page, span, traces
+from tests.outside.telemetry import CHAT, log, logs, page, span, span_id, traces
 from tests.recording.pages import START_MS
 
 pytestmark = pytest.mark.feature("K18")
@@ -68,6 +68,22 @@ def shown(*events: dict[str, Any]) -> Callable[[Outside, str, str], object]:
     return lambda receiver, session, _trace: receiver.upload(session, [*page(), *events], seq=0)
 
 
+def logged(status: Status | None, attributes: dict[str, Any], *, is_first: bool) -> Callable[[Outside, str, str], None]:
+    """A span, and an error that was logged in it."""
+
+    def send(receiver: Outside, session: str, trace: str) -> None:
+        def send_record() -> None:
+            send_log(receiver, session, {}, severity_number=17, trace_id=trace, span_id=bytes.fromhex(span_id(1)))
+
+        if is_first:
+            send_record()
+        send_span(receiver, session, trace, attributes, status=status)
+        if not is_first:
+            send_record()
+
+    return send
+
+
 RAISED = Span.Event(name="exception", attributes=key_values({"exception.type": "KeyError"}))
 KINDS: dict[str, tuple[Callable[[Outside, str, str], object], int]] = {
     "failed call": (call(status=FAILED), 1),
@@ -87,6 +103,10 @@ KINDS: dict[str, tuple[Callable[[Outside, str, str], object], int]] = {
     ),
     "logged error": (record(severity_number=17), 1),
     "logged warning": (record(severity_number=13), 0),
+    "failed call that logs its error": (logged(FAILED, CHAT, is_first=False), 1),
+    "failed call whose error came before it": (logged(FAILED, CHAT, is_first=True), 1),
+    "call that went well and logged an error": (logged(None, CHAT, is_first=False), 1),
+    "failed span that logs an error": (logged(FAILED, {}, is_first=False), 2),
     "exception event": (record({"exception.type": "KeyError"}, event_name="exception"), 1),
     "line of the console": (shown(console("error")), 1),
     "other line of the console": (shown(console("warn")), 0),

@@ -1,6 +1,6 @@
 """A program that prunes, and is killed (SIGKILL) before its statement of a given number, counted from the beginning.
 
-``python -m tests.store.pruning DATABASE NOW RETENTION STATEMENT``: RETENTION is ``age`` or ``feature``; STATEMENT
+``python -m tests.store.pruning DATABASE NOW RETENTION STATEMENT``: RETENTION is one of :data:`RETENTIONS`; STATEMENT
 0: at no one. Prints how many there were.
 """
 
@@ -15,9 +15,11 @@ from otel_replay.privacy.retention import Retention
 from otel_replay.store.sqlite import SqliteStore
 
 DAY = 86_400 * 10**9
+BYTES = 6_000
 RETENTIONS = {
     "age": Retention(max_age_ns=5 * DAY),
     "feature": Retention(features={"chat": DAY, "search": 5 * DAY}),
+    "bytes": Retention(max_bytes=BYTES),
 }
 
 

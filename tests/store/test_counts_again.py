@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_replay.store.base import Write
+from otel_replay.store.base import SessionFilter, Write
 from tests.recording.pages import event
 from tests.store.conftest import Backend, Opening, memory, sqlite
 from tests.store.requests import START_MS, click_event, payload, upload
@@ -65,6 +65,19 @@ def test_what_comes_after_its_count_has_ended_is_told_apart_once(backend: Backen
     receipts = backend.commit(counted(5, 5), counted(0, 10), counted(5, 5))
     assert [receipt.chunks[0].duplicate for receipt in receipts] == [False, True, True]
     assert streams(backend) == {BEFORE: [(0, 1), (1, 5)], "tab": [(0, 10)]}
+
+
+def test_an_error_that_is_moved_counts_once(backend: Backend) -> None:
+    """Its number does not come again, so nothing takes its place."""
+    data = {"plugin": "rrweb/console@1", "payload": {"level": "error", "payload": ['"failed"']}}
+    [failed] = upload(4, payload({"type": 6, "timestamp": START_MS + 1_000, "data": data})).chunks
+    backend.commit(replace(upload(4, failed.payload), chunks=[replace(failed, counted_anew=True)]))
+    backend.store.distill()
+    backend.commit(counted(0, 10))
+    backend.store.distill()
+    assert set(streams(backend)) == {BEFORE, "tab"}
+    [session] = backend.reader.sessions(1, SessionFilter(has_error=True), limit=9).sessions
+    assert session.errors == 1
 
 
 def test_of_two_with_one_number_the_older_was_counted_before(backend: Backend) -> None:

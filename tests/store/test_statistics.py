@@ -64,7 +64,9 @@ def call(number: int, *, start: int = MIDNIGHT, took: int = 10**9, length: int =
 
 def stored(*rows: InteractionRow, project: int = 1) -> Write:
     sightings = [SessionSighting(row.session_id, row.start_unix_nano, 0) for row in rows if row.session_id]
-    return Write(project, Signal.TRACES, Source.SERVER, MIDNIGHT, interactions=rows, sessions=sightings)
+    edges = frozenset((row.session_id, row.trace_id) for row in rows if row.session_id)
+    told: dict[str, Any] = {"interactions": rows, "sessions": sightings, "session_traces": edges}
+    return Write(project, Signal.TRACES, Source.SERVER, MIDNIGHT, **told)
 
 
 class _Counting(SqliteStore):
@@ -132,7 +134,7 @@ def test_groups(store: Store) -> None:
         "conversation_id": "c1",
         "response_model": "m1-2026",
     }
-    store.commit(stored(call(1, **told), call(2, start=MIDNIGHT + DAY_NS)))
+    store.commit(stored(call(1, **told), call(2, start=MIDNIGHT + DAY_NS)._replace(trace_id="cd" * 16)))
     expected = {
         "model": {"m1-2026": 1, "m1": 1},
         "provider": {"openai": 1, "": 1},
@@ -279,11 +281,14 @@ def test_sums_beyond_64_bits_do_not_stop_the_counting(store: Store) -> None:
 
 
 CALLS = st.builds(
-    lambda number, start, took, length, told: call(number, start=MIDNIGHT + start, took=took, length=length, **told),
+    lambda number, start, took, length, trace, told: call(
+        number, start=MIDNIGHT + start, took=took, length=length, **told
+    )._replace(trace_id=trace),
     st.integers(1, 4),
     st.sampled_from([0, HOUR_NS, 5 * HOUR_NS, DAY_NS]),
     st.integers(-5, 10**11),
     st.integers(1, 3),
+    st.sampled_from(["ab" * 16, "ab" * 16, "cd" * 16]),
     st.fixed_dictionaries(
         {
             "kind": st.sampled_from([AiKind.INTERACTION, AiKind.INTERACTION, AiKind.TOOL, AiKind.AGENT]),

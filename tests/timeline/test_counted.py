@@ -84,6 +84,23 @@ def test_agents_below_agents_below_plain_spans() -> None:
     assert bits(outer, inner) == {2: TOKENS | COST}
 
 
+def loop(*told: Any, sums_up: bool = True) -> dict[int, int]:
+    """Calls and tools one after the other below one span; pairs are the tokens of calls, None is a tool."""
+    found = [span(1, kind=AGENT, sums_up=sums_up)]
+    for number, tokens in enumerate(told, 2):
+        at: dict[str, Any] = between(10 * number, 10 * number + 5)
+        found.append(span(number, 1, kind=TOOL, **at) if tokens is None else span(number, 1, tokens=tokens, **at))
+    return bits(*found)
+
+
+def test_a_loop_of_tools_that_sums_up_counts_its_last_call() -> None:
+    assert loop((10, 5), None, (25, 9), None, None, (70, 12)) == {2: CALL, 4: CALL, 7: WHOLE}
+    assert loop((10, 5), None, (25, 9), sums_up=False) == {2: WHOLE, 4: WHOLE}
+    assert loop((10, 5), (25, 9)) == {2: WHOLE, 3: WHOLE}, "no tool ran between them"
+    assert loop((10, 5), None, (25, 4)) == {2: WHOLE, 4: WHOLE}, "no sum is smaller than its parts"
+    assert loop((10, 5), None, ()) == {2: WHOLE, 4: CALL}
+
+
 def test_neighbours_of_an_agent_are_not_below_it() -> None:
     agent = span(1, PLAIN, (30, 3), kind=AGENT, **between(0, 100))
     assert bits(agent, span(2, PLAIN, (9, 1), **between(10, 20))) == {1: TOKENS | COST, 2: WHOLE}

@@ -15,6 +15,8 @@ from otel_replay.model import Chunk, DomEvent
 from otel_replay.recording.streams import EARLIER, ChunkInfo, counted_before, of_earlier, outdated_by
 from otel_replay.store.base import ChunkReceipt
 from otel_replay.store.distillation import Due, StreamKey
+from otel_replay.store.sqlite.errors import remove_errors
+from otel_replay.store.sqlite.identifiers import pack_id
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +43,8 @@ def store_chunk(connection: Any, compressor: zstandard.ZstdCompressor, chunk: Ch
     digest = xxhash.xxh3_128_digest(chunk.payload)
     seq = chunk.seq
     if seq is None:
-        query = f"SELECT seq FROM chunks WHERE {_STREAM} AND digest = ?"
-        if known := connection.execute(query, (*stream, digest)).fetchone():
+        query = f"SELECT seq FROM chunks WHERE {_STREAM} AND digest = ? AND slice_index = ?"
+        if known := connection.execute(query, (*stream, digest, chunk.slice_index)).fetchone():
             return ChunkReceipt(known[0], True)
         query = f"SELECT coalesce(max(next_seq), 0) FROM streams WHERE {_STREAM}"
         seq = connection.execute(query, stream).fetchone()[0]
@@ -64,6 +66,8 @@ def store_chunk(connection: Any, compressor: zstandard.ZstdCompressor, chunk: Ch
     )
     insert = f"INSERT OR IGNORE INTO chunks ({_STORED}) VALUES ({', '.join('?' * len(row))})"
     if not connection.execute(insert, row).rowcount:
+        if chunk.counted_anew and _holds_other(connection, stream, seq, digest):
+            return store_chunk(connection, compressor, of_earlier(chunk), key_id)
         return ChunkReceipt(seq, True)
     _note_stream(connection, stream, seq, chunk.received_unix_nano)
     return ChunkReceipt(seq, False)
@@ -89,6 +93,12 @@ def _starts(connection: Any, stream: StreamKey, chunk: Chunk) -> list[tuple[int,
     return found
 
 
+def _holds_other(connection: Any, stream: StreamKey, seq: int, digest: bytes) -> bool:
+    """Whether a number is taken by another payload: two pages that do not say which they are count alike."""
+    query = f"SELECT 1 FROM chunks WHERE {_STREAM} AND seq = ? AND digest <> ?"
+    return connection.execute(query, (*stream, seq, digest)).fetchone() is not None
+
+
 def _move_to_earlier(connection: Any, stream: StreamKey, seq: int, received_unix_nano: int) -> None:
     """Gives a chunk the next number of the stream of what was counted before."""
     earlier = (*stream[:2], stream[2] + EARLIER)
@@ -97,6 +107,9 @@ def _move_to_earlier(connection: Any, stream: StreamKey, seq: int, received_unix
     moved = f"UPDATE chunks SET stream_id = ?, seq = ? WHERE {_STREAM} AND seq = ?"
     connection.execute(moved, (earlier[2], free, *stream, seq))
     connection.execute(f"DELETE FROM dom_chunks WHERE {_STREAM} AND seq = ?", (*stream, seq))
+    remove_errors(
+        connection, stream[0], "session_id = ? AND stream = ? AND seq = ?", [(pack_id(stream[1]), stream[2], seq)]
+    )
     _note_stream(connection, earlier, free, received_unix_nano)
 
 

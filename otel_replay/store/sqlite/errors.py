@@ -18,12 +18,22 @@ from otel_replay.store.sqlite.sessions import FEATURE, LABEL, USER, note_failed,
 SessionId = bytes | str
 """As stored."""
 
-_INSERT = "INSERT OR IGNORE INTO errors VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT OR IGNORE INTO errors VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+OF_ITSELF = (
+    "(errors.span_id IS NULL OR NOT EXISTS (SELECT 1 FROM interactions AS call WHERE call.project = errors.project"
+    " AND call.trace_id = errors.trace_id AND call.span_id = errors.span_id AND call.status = 2"
+    " AND call.session_id = errors.session_id))"
+)
+"""SQL for errors that count: what a failed AI span logged is its own error, told twice."""
 
 
 def add_errors(connection: Any, project: int, rows: Sequence[ErrorRow]) -> None:
     """Spans and log records that failed, and marks at their sessions."""
-    flat = [(project, pack_id(row.session_id), "", 0, row.place, row.trace_id or None, row.unix_nano) for row in rows]
+    flat = [
+        (project, pack_id(row.session_id), "", 0, row.place, row.trace_id or None, row.unix_nano, row.span_id or None)
+        for row in rows
+    ]
     connection.executemany(_INSERT, flat)
     note_failed(connection, project, {session for _, session, *_ in flat})
 
@@ -36,7 +46,9 @@ def replace_page_errors(connection: Any, stream: StreamKey, due: Due, errors: It
     there = {seq for (seq,) in connection.execute(query, (*stream, *bounds))}
     of_chunks = "project = ? AND session_id = ? AND stream = ? AND seq BETWEEN ? AND ?"
     gone = connection.execute(f"DELETE FROM errors WHERE {of_chunks}", (project, packed, name, *bounds)).rowcount
-    rows = [(project, packed, name, one.seq, one.place, None, one.unix_nano) for one in errors if one.seq in there]
+    rows = [
+        (project, packed, name, one.seq, one.place, None, one.unix_nano, None) for one in errors if one.seq in there
+    ]
     connection.executemany(_INSERT, rows)
     if gone or rows:
         refresh(connection, project, [packed])
@@ -79,19 +91,18 @@ class OtherErrors:
 
     def total(self) -> int:
         """Of all the sessions that are meant."""
-        clauses = ["session_id IN (SELECT session_id FROM facets WHERE kind = ? AND name = ?)"] * len(self._facets)
-        values: list[Any] = [value for facet in self._facets for value in facet]
-        if self._session is not None:
-            clauses.append("session_id = ?")
-            values.append(self._session)
-        return self._count(clauses, values)
+        return self._count(() if self._session is None else (self._session,))
 
     def of_session(self, session_id: str) -> int:
-        """Of one that is meant."""
-        return self._count(["session_id = ?"], [pack_id(session_id)])
+        """Of one of them; 0 for another: calls may name a user that their session does not."""
+        return self._count((pack_id(session_id),))
 
-    def _count(self, clauses: Sequence[str], values: Sequence[Any]) -> int:
+    def _count(self, sessions: Sequence[SessionId]) -> int:
+        """In these alone, where any are given."""
+        facets = ["session_id IN (SELECT session_id FROM facets WHERE kind = ? AND name = ?)"] * len(self._facets)
+        clauses = [OF_ITSELF, *facets, *["session_id = ?"] * len(sessions)]
+        values = [*self._bounds, *(value for facet in self._facets for value in facet), *sessions]
         where = " AND ".join(("project = ?", "start_unix_nano BETWEEN ? AND ?", *clauses))
         query = f"SELECT count(*) FROM errors WHERE {where}"
-        found: int = self._connection.execute(query, (self._project, *self._bounds, *values)).fetchone()[0]
+        found: int = self._connection.execute(query, (self._project, *values)).fetchone()[0]
         return found

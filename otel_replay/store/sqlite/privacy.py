@@ -33,7 +33,7 @@ class SqlitePrivacy:
     def finish(self, stopping: Callable[[], bool] = lambda: False) -> bool:
         """Goes on with erasing and forgetting that a kill, or an error, cut off; False when there was no erasure."""
         with self._lock:
-            self._eraser.finish_retention()
+            self._pruner.finish(stopping)
             return bool(self._finish(stopping))
 
     def _finish(self, stopping: Callable[[], bool] = lambda: False) -> dict[int, Erased]:

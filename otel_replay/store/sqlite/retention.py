@@ -22,6 +22,9 @@ STEP_BLOCKS = 32
 STEP_ROWS = 500
 STEP_SESSIONS = 50
 
+_NOTE = "forgetting before, project {}"
+"""Key of `meta` while a project forgets what is older than the value (ns)."""
+
 _USED = (
     "SELECT (SELECT total(length(data)) FROM blocks WHERE project = ?1)"
     " + (SELECT total(length(data)) FROM body_blocks WHERE project = ?1)"
@@ -62,17 +65,40 @@ class Pruner:
 
     def prune(self, project: int, retention: Retention, stopping: Callable[[], bool]) -> Pruned:
         now, pruned = self._clock(), Pruned()
-        self._eraser.finish_retention()
+        self._finish(project, pruned, stopping)
         if retention.max_age_ns is not None:
-            self._older(project, now - retention.max_age_ns, pruned, stopping)
+            self._forget_before(project, now - retention.max_age_ns, pruned, stopping)
         while not stopping() and (step := self.forget_features(project, retention)).sessions:
             pruned += step
         while retention.max_bytes is not None and not stopping() and self._ask(_USED, project) > retention.max_bytes:
             oldest = self._ask(_OLDEST, project)
             if oldest is None:
                 break
-            self._older(project, oldest + 1, pruned, stopping)
+            self._forget_before(project, oldest + 1, pruned, stopping)
         return pruned
+
+    def finish(self, stopping: Callable[[], bool]) -> None:
+        """Goes on with what a kill, or an error, cut off, in every project."""
+        self._eraser.finish_retention()
+        with self._reader.reading() as connection:
+            notes = connection.execute("SELECT key FROM meta WHERE key LIKE ?", (_NOTE.format("%"),)).fetchall()
+        for (key,) in notes:
+            self._finish(int(key.rpartition(" ")[2]), Pruned(), stopping)
+
+    def _finish(self, project: int, pruned: Pruned, stopping: Callable[[], bool]) -> None:
+        self._eraser.finish_retention()
+        noted = self._column("SELECT value FROM meta WHERE key = ?", (_NOTE.format(project),))
+        if noted:
+            self._forget_before(project, int(noted[0]), pruned, stopping)
+
+    def _forget_before(self, project: int, before: int, pruned: Pruned, stopping: Callable[[], bool]) -> None:
+        """Notes it first. Blocks go before the rows of what was in them, and once they are gone there may be few enough
+        bytes: then nobody would look for those rows any more."""
+        note, key = self._parts.connection.execute, _NOTE.format(project)
+        self._parts.run(partial(note, "REPLACE INTO meta VALUES (?, ?)", (key, str(before))))
+        self._older(project, before, pruned, stopping)
+        if not stopping():
+            self._parts.run(partial(note, "DELETE FROM meta WHERE key = ?", (key,)))
 
     def forget_features(self, project: int, retention: Retention) -> Pruned:
         """Forgets some sessions of features that are kept less long; blocks that compaction has sorted hold little

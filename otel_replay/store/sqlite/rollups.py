@@ -1,9 +1,9 @@
 """Roll-ups: interactions counted by hour, by day and over all time, for each dimension that statistics group by.
 
-A follower counts rows once, in the order of their ids, and takes out again what was replaced, deleted, or turned out to
-tell of a call that is counted already. Times are kept as buckets of a sketch: the newest singly, so that adding them is
-one statement for all groups, the rest as a histogram. Sessions and conversations, of which there are nearly as many as
-calls, only have the number of their calls.
+A follower counts rows once, in the order of their ids, and takes out again what was replaced, deleted, found to belong
+to another session, or to tell of a call that is counted already. A roll-up of which nothing is left is deleted. Times
+are kept as buckets of a sketch: the newest singly, so that adding them is one statement for all groups, the rest as a
+histogram. Sessions and conversations, of which there are nearly as many as calls, only have the number of their calls.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from otel_replay.genai.prices import COST_SOURCES
 from otel_replay.store.sketch import Sketch, pack_sample
 from otel_replay.store.sqlite.deciding import ROW, Change, Decisions, Row
+from otel_replay.store.sqlite.inheriting import RETOLD_A_STEP, forget_retold, inherit, retold
 from otel_replay.store.sqlite.rows import SOURCES
 from otel_replay.store.statistics import HOUR_NS, latency
 from otel_replay.timeline.counted import CALL, COST, TOKENS
@@ -53,9 +54,12 @@ PARTS = COST_SOURCES[1:]
 _OWN, _LISTED = (SOURCES[source] for source in PARTS)
 
 _SAID, _COSTS = tuple(f"{name}_said" for name in NUMBERS), tuple(f"{name}_cost" for name in PARTS)
-COUNTS = ("interactions", "errors", *NUMBERS, *_SAID, *_COSTS)
+COUNTS = ("spans", "interactions", "errors", *NUMBERS, *_SAID, *_COSTS)
+"""`spans` are all AI spans, whatever counts of them."""
+
 SKETCHES = ("latency", "latency_new", "first_token", "first_token_new")
 KEY = ("project", "dimension", "level", "start_hour", "name")
+_OF_KEY = " AND ".join(f"{name} = ?" for name in KEY)
 
 # Sums stay at the greatest 64-bit integer rather than overflow: SQLite would make them floating-point numbers.
 _UPSERT = (
@@ -81,7 +85,7 @@ def _added(row: Row, bits: int, *, removed: bool) -> Added:
     own = cost or 0 if row.cost_source == _OWN else 0
     listed = cost or 0 if row.cost_source == _LISTED else 0
     counts = (
-        *(is_call, is_call and row.failed),
+        *(1, is_call, is_call and row.failed),
         *(asked or 0, answered or 0, read or 0, written or 0, reasoning or 0, cost or 0),
         *(asked is not None, answered is not None, read is not None, written is not None, reasoning is not None),
         *(cost is not None, own, listed),
@@ -113,22 +117,31 @@ class RollupFollower:
         upto = connection.execute("SELECT counted FROM rollups_progress").fetchone()[0]
         gone = _rows(connection, f"SELECT {ROW} FROM retracted ORDER BY id LIMIT ?", limit)
         came = _rows(connection, f"SELECT {ROW} FROM interactions WHERE id > ? ORDER BY id LIMIT ?", upto, limit)
-        if not gone and not came:
+        told_anew = retold(connection)
+        if not (gone or came or told_anew):
             return False
         decisions = Decisions(connection, upto)
         new = decisions.take(came)
-        changes = [change for change in decisions.changes(new, gone) if change[1]]
-        connection.executemany(_UPSERT, _upserts(changes))
-        _fold_long_ones(connection)
-        _count_calls(connection, changes)
+        moved = inherit(connection, decisions, [*told_anew, *(row.trace for row in gone)])
+        _roll_up(connection, [*moved, *decisions.changes(gone)])
+        forget_retold(connection, told_anew)
         if gone:
             connection.execute("DELETE FROM retracted WHERE id <= ?", (gone[-1].id,))
         if new:
             connection.execute("UPDATE rollups_progress SET counted = ?", (new[-1].id,))
-        return len(new) < len(came) or max(len(gone), len(came)) == limit
+        return len(new) < len(came) or max(len(gone), len(came)) == limit or len(told_anew) == RETOLD_A_STEP
 
     def waiting(self, connection: Any) -> int:
         return waiting_interactions(connection)
+
+
+def _roll_up(connection: Any, changes: Sequence[Change]) -> None:
+    upserts = [*_upserts(changes)]
+    connection.executemany(_UPSERT, upserts)
+    less = [upsert[: len(KEY)] for upsert in upserts if upsert[len(KEY)] < 0]
+    connection.executemany(f"DELETE FROM rollups WHERE {_OF_KEY} AND spans <= 0", less)
+    _fold_long_ones(connection)
+    _count_calls(connection, changes)
 
 
 def _rows(connection: Any, query: str, *values: int) -> list[Row]:
@@ -136,10 +149,11 @@ def _rows(connection: Any, query: str, *values: int) -> list[Row]:
 
 
 def waiting_interactions(connection: Any, project: int | None = None) -> int:
-    """AI spans that are stored and not counted yet; None: of all projects."""
+    """AI spans that are not counted yet, and traces whose edges are to be looked at again; None: of all projects."""
     query = (
         "SELECT (SELECT count(*) FROM interactions WHERE id > counted AND (?1 IS NULL OR project = ?1))"
-        " + (SELECT count(*) FROM retracted WHERE ?1 IS NULL OR project = ?1) FROM rollups_progress"
+        " + (SELECT count(*) FROM retracted WHERE ?1 IS NULL OR project = ?1)"
+        " + (SELECT count(*) FROM retold WHERE ?1 IS NULL OR project = ?1) FROM rollups_progress"
     )
     return int(connection.execute(query, (project,)).fetchone()[0])
 
@@ -149,7 +163,7 @@ def _count_calls(connection: Any, changes: Iterable[Change]) -> None:
     sums: dict[str, dict[Any, list[int]]] = {column: defaultdict(lambda: [0, 0]) for column in _LOOSE}
     for row, bits, is_removed in changes:
         for named, name in zip(sums.values(), (row.session_id, row.conversation_id), strict=True):
-            if name is not None:
+            if bits and name is not None:
                 added = named[row.project, name]
                 added[0] += -(bits & CALL) if is_removed else bits & CALL
                 added[1] += -1 if is_removed else 1
@@ -211,7 +225,7 @@ def _fold_long_ones(connection: Any) -> None:
         packed = (_joined(latencies, new_latencies), _joined(first_tokens, new_first_tokens))
         connection.execute(
             "UPDATE rollups SET latency = ?, latency_new = x'', first_token = ?, first_token_new = x''"
-            f" WHERE {' AND '.join(f'{name} = ?' for name in KEY)}",
+            f" WHERE {_OF_KEY}",
             (*packed, *key),
         )
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from otel_replay.store.distillation import StreamKey
 from otel_replay.store.sqlite.errors import remove_errors, remove_old_errors
 from otel_replay.store.sqlite.identifiers import pack_id
-from otel_replay.store.sqlite.rollups import RollupFollower
+from otel_replay.store.sqlite.rollups import ALL, DIMENSIONS, RollupFollower
 from otel_replay.store.sqlite.sessions import (
     FEATURE,
     LABEL,
-    MODEL,
-    SERVICE,
     TAG,
     USER,
     Facet,
+    facets_of_call,
     refresh,
     remove_facets,
     tag_ids,
@@ -27,6 +27,14 @@ from otel_replay.store.sqlite.sessions import (
 _FOLLOW_BYTES = 4 * 1024 * 1024
 _NAMES = "service, request_model, response_model, user, feature, variant, operation, provider"
 _ROW = f"id, session_id, conversation_id, {_NAMES}"
+_IN_USE = (
+    f"SELECT EXISTS (SELECT 1 FROM facets WHERE kind IN ({', '.join(map(str, range(TAG + 1)))}) AND name = ?2)"
+    " OR EXISTS (SELECT 1 FROM rollups WHERE project = ?1 AND name = ?2 AND start_hour = 0"
+    f" AND level = {ALL} AND dimension IN ({', '.join(map(str, DIMENSIONS.values()))}))"
+    " OR EXISTS (SELECT 1 FROM interactions WHERE id > (SELECT counted FROM rollups_progress)"
+    f" AND +project = ?1 AND ?2 IN ({_NAMES}))"  # with the plus sign not by an index of projects, which are large
+)
+"""Whether a row has a name: a facet tells, a roll-up, or one of the few AI spans that are not rolled up yet."""
 
 SpanKey = tuple[bytes, bytes]
 """(trace id, span id)."""
@@ -75,15 +83,18 @@ class RowRemover:
     def traces(self, project: int, traces: Iterable[bytes], *, only_loose: bool = False) -> set[SessionId]:
         """All rows of traces, ``only_loose`` those that name no session; gives the sessions that had some."""
         sessions: set[SessionId] = set()
-        where = f"project = ? AND trace_id = ?{' AND session_id IS NULL' if only_loose else ''}"
+        of_trace = "project = ? AND trace_id = ?"
+        is_loose = " AND (session_id IS NULL OR inherited > 0)" if only_loose else ""
         found: list[_Interaction] = []
         for trace in traces:
-            found += self._interactions(where, (project, trace))
-            for table in ("actions",) if only_loose else ("actions", "session_traces"):
-                sessions |= self._delete(table, where, (project, trace))
-            if not only_loose:
-                self._delete_links(project, "trace", trace.hex())
-                sessions |= remove_errors(self._connection, project, "trace_id = ?", [(trace,)])
+            found += self._interactions(of_trace + is_loose, (project, trace))
+            if only_loose:
+                sessions |= self._delete("actions", f"{of_trace} AND session_id IS NULL", (project, trace))
+                continue
+            for table in ("actions", "session_traces"):
+                sessions |= self._delete(table, of_trace, (project, trace))
+            self._delete_links(project, "trace", trace.hex())
+            sessions |= remove_errors(self._connection, project, "trace_id = ?", [(trace,)])
         return (sessions | self._forget(project, found)) - {None}
 
     def errors(self, project: int, records: Iterable[tuple[str, bytes]]) -> set[SessionId]:
@@ -100,14 +111,17 @@ class RowRemover:
         execute, removed, chunks = self._connection.execute, 0, 0
         of_session = "project = ? AND session_id = ?"
         for session in sessions:
-            self._forget(project, self._interactions(of_session, (project, session)))
+            self._forget(project, self._interactions(f"{of_session} AND inherited = 0", (project, session)))
             query = f"SELECT tags, user, feature, label FROM sessions WHERE {of_session}"
             if row := execute(query, (project, session)).fetchone():
                 removed += 1
                 told = [*zip((USER, FEATURE, LABEL), row[1:], strict=True), *((TAG, tag) for tag in tag_ids(row[0]))]
                 self.names.update(name for _, name in told)
                 remove_facets(self._connection, project, [(kind, name, session) for kind, name in told])
-            for table in ("actions", "session_traces", "errors", "sessions"):
+            for table in ("actions", "session_traces"):
+                execute(f"DELETE FROM {table} WHERE {of_session}", (project, session))
+            self._take_back()  # what took this session from its trace has none now
+            for table in ("errors", "sessions"):
                 execute(f"DELETE FROM {table} WHERE {of_session}", (project, session))
         for text in texts:
             self._delete_links(project, "session", text)
@@ -125,24 +139,19 @@ class RowRemover:
         """Some rows of AI spans, actions and errors that started before a time; how many went."""
         where = f"project = ? AND start_unix_nano < ? ORDER BY start_unix_nano LIMIT {limit}"
         found = self._interactions(where, (project, before_unix_nano))
-        self._forget(project, found)
         query = f"SELECT trace_id, span_id FROM actions WHERE project = ? AND start_unix_nano < ? LIMIT {limit}"
         actions = self._connection.execute(query, (project, before_unix_nano)).fetchall()
         self._connection.executemany(
             "DELETE FROM actions WHERE project = ? AND trace_id = ? AND span_id = ?",
             [(project, *key) for key in actions],
         )
+        self._forget(project, found)
         return len(found) + len(actions) + remove_old_errors(self._connection, project, before_unix_nano, limit)
 
     def forget_names(self, project: int) -> None:
         """Deletes those of :attr:`names` that no row has any more."""
-        used = (
-            f"SELECT EXISTS (SELECT 1 FROM facets WHERE kind BETWEEN 0 AND {TAG} AND name = ?2)"
-            f" OR EXISTS (SELECT 1 FROM interactions WHERE project = ?1 AND ?2 IN ({_NAMES}))"
-        )
         for key in ((project, name) for name in self.names - {0}):
-            if not self._connection.execute(used, key).fetchone()[0]:
-                self._connection.execute("DELETE FROM rollups WHERE project = ? AND name = ?", key)
+            if not self._connection.execute(_IN_USE, key).fetchone()[0]:
                 self._connection.execute("DELETE FROM strings WHERE project = ? AND id = ?", key)
         self.names.clear()
 
@@ -158,8 +167,12 @@ class RowRemover:
         return [_Interaction(*row) for row in self._connection.execute(query, values)]
 
     def _forget(self, project: int, rows: Sequence[_Interaction]) -> set[SessionId]:
-        """Deletes rows of AI spans, and takes them out of statistics, facets and conversations."""
+        """Deletes rows of AI spans, and takes them out of statistics, facets and conversations.
+
+        After other rows of their traces: what these named may be what is left there had from them.
+        """
         if not rows:
+            self._take_back()
             return set()
         ids = [(row.id,) for row in rows]
         self._connection.executemany("INSERT INTO retracted SELECT * FROM interactions WHERE id = ?", ids)
@@ -169,8 +182,7 @@ class RowRemover:
         facets: set[Facet] = set()
         for row in rows:
             if row.session_id is not None:
-                facets.add((SERVICE, row.service, row.session_id))
-                facets |= {(MODEL, model, row.session_id) for model in (row.request_model, row.response_model)}
+                facets |= facets_of_call(row.session_id, row.service, (row.request_model, row.response_model))
         remove_facets(self._connection, project, facets)
         sessions = {session for _, _, session in facets}
         refresh(self._connection, project, sessions)
@@ -182,9 +194,11 @@ class RowRemover:
         return sessions
 
     def _take_back(self) -> None:
-        """Statistics without what was deleted. The number of the last row may be given again: it is not counted yet."""
+        """Statistics without what was deleted, and sessions of those alone that still name them. The number of the last
+        row may be given again: it is not counted yet."""
         follower = RollupFollower()
-        while self._connection.execute("SELECT EXISTS (SELECT 1 FROM retracted)").fetchone()[0]:
+        changed = "SELECT EXISTS (SELECT 1 FROM retracted) OR EXISTS (SELECT 1 FROM retold)"
+        while self._connection.execute(changed).fetchone()[0]:
             follower.step(self._connection, _FOLLOW_BYTES)
         newest = "SELECT coalesce(max(id), 0) FROM interactions"
         self._connection.execute(f"UPDATE rollups_progress SET counted = min(counted, ({newest}))")
@@ -199,20 +213,18 @@ def remove_chunks(connection: Any, project: int, places: Sequence[tuple[str, str
         )
     of_chunk = "session_id = ? AND stream = ? AND seq = ?"
     remove_errors(connection, project, of_chunk, [(pack_id(session), *place) for session, *place in places])
-    if places:
-        _drop_empty_streams(connection, project)
+    for stream in {(session, stream) for session, stream, _ in places}:
+        _drop_if_empty(connection, (project, *stream))
     return len(places)
 
 
-def _drop_empty_streams(connection: Any, project: int) -> None:
-    """Deletes streams without a chunk; of others only chunks that are there are due for distillation."""
-    same = "chunks.project = streams.project AND chunks.session_id = streams.session_id"
-    same += " AND chunks.stream_id = streams.stream_id"
+def _drop_if_empty(connection: Any, stream: StreamKey) -> None:
+    """Deletes a stream without a chunk; of another only chunks that are there are due for distillation."""
+    of_stream = "project = ?1 AND session_id = ?2 AND stream_id = ?3"
+    chunks = f"FROM chunks WHERE {of_stream}"
+    connection.execute(f"DELETE FROM streams WHERE {of_stream} AND NOT EXISTS (SELECT 1 {chunks})", stream)
     connection.execute(
-        f"DELETE FROM streams WHERE project = ? AND NOT EXISTS (SELECT 1 FROM chunks WHERE {same})", (project,)
-    )
-    connection.execute(
-        f"UPDATE streams SET distill_from = (SELECT min(seq) FROM chunks WHERE {same} AND seq >= distill_from)"
-        " WHERE project = ? AND distill_from IS NOT NULL",
-        (project,),
+        f"UPDATE streams SET distill_from = (SELECT min(seq) {chunks} AND seq >= distill_from)"
+        f" WHERE {of_stream} AND distill_from IS NOT NULL",
+        stream,
     )

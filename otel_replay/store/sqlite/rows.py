@@ -95,16 +95,18 @@ class RowWriter:
     def _replace_interaction(self, row: _Flat) -> set[Any]:
         """Puts a greater version in the place of a smaller one; the session of what was replaced."""
         execute = self._connection.execute
-        known = _replaced(self._connection, "interactions", f"id, {_INTERACTION}", row)
+        known = _replaced(self._connection, "interactions", f"id, inherited, {_INTERACTION}", row)
         if known is None:
             return set()
-        number, old = known[0], known[1:]
+        number, inherited, *values = known
+        old = tuple(values)
         next_id = execute("SELECT max(id) + 1 FROM interactions").fetchone()[0]
         execute("INSERT INTO retracted SELECT * FROM interactions WHERE id = ?", (number,))
         execute("DELETE FROM interactions WHERE id = ?", (number,))
         execute(f"INSERT INTO interactions (id, {_INTERACTION}) VALUES (?{', ?' * len(row)})", (next_id, *row))
         remove_facets(self._connection, old[0], _facets([old]))
-        self._keep_edge_of(old)
+        if not inherited:
+            self._keep_edge_of(old)
         return {old[_SESSION]}
 
     def _add_actions(self, project: int, rows: Sequence[ActionRow]) -> bool:

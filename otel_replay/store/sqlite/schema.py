@@ -10,7 +10,7 @@ from otel_replay.store.sqlite.first_schema import create_tables
 
 APPLICATION_ID = 0x4F52504C  # "ORPL": tells our files from other SQLite files
 
-SCHEMA_VERSION = 3  # how many migrations there are; a file with more was written by a newer version
+SCHEMA_VERSION = 4  # how many migrations there are; a file with more was written by a newer version
 
 migrations = Migrations("otel_replay")
 
@@ -99,3 +99,39 @@ def m003_errors_and_tags(db: Any) -> None:
     times = "start_unix_nano, end_unix_nano, has_full_snapshot"
     db.execute(f"CREATE INDEX chunks_listed ON chunks (project, session_id, stream_id, seq, {times})")
     db.execute("PRAGMA user_version = 3")
+
+
+@migrations()
+def m004_sessions_of_traces(db: Any) -> None:
+    """AI spans that name no session take that of their trace; errors that a failed call logged are told from others.
+
+    Everything is counted again, in the background: what is stored takes its session then, and roll-ups know how many AI
+    spans name what they are about.
+    """
+    # Bits of what a row names only because its trace does: store/sqlite/inheriting.py.
+    for table in ("interactions", "retracted"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN inherited INTEGER NOT NULL DEFAULT 0")
+    # Traces whose edges to sessions have changed, and that have AI spans which take a session from them.
+    db.execute(
+        "CREATE TABLE retold (project INTEGER NOT NULL, trace_id BLOB NOT NULL, PRIMARY KEY (project, trace_id))"
+        " STRICT, WITHOUT ROWID"
+    )
+    for table in ("session_traces", "actions"):
+        for change, row in (("INSERT", "new"), ("DELETE", "old")):
+            db.execute(
+                f"CREATE TRIGGER {table}_{change.lower()} AFTER {change} ON {table}"
+                f" WHEN {row}.session_id IS NOT NULL AND EXISTS (SELECT 1 FROM interactions"
+                f" WHERE project = {row}.project AND trace_id = {row}.trace_id"
+                " AND (session_id IS NULL OR inherited > 0))"
+                f" BEGIN INSERT OR IGNORE INTO retold VALUES ({row}.project, {row}.trace_id); END"
+            )
+    # Of a log record that was written in a span.
+    db.execute("ALTER TABLE errors ADD COLUMN span_id BLOB")
+    # AI spans that have the name of the roll-up, whatever counts of them: a name without any is forgotten.
+    db.execute("ALTER TABLE rollups ADD COLUMN spans INTEGER NOT NULL DEFAULT 0")
+    for table in ("rollups", "retracted"):
+        db.execute(f"DELETE FROM {table}")
+    for table in ("sessions", "conversations"):
+        db.execute(f"UPDATE {table} SET calls = 0, counting = 0 WHERE counting <> 0 OR calls <> 0")
+    db.execute("UPDATE rollups_progress SET counted = 0")
+    db.execute("PRAGMA user_version = 4")

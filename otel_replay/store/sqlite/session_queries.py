@@ -11,6 +11,7 @@ from otel_replay.model import Session
 from otel_replay.store.base import COUNTED_SESSIONS, Reader, SessionFilter, SessionPage, SessionSummary
 from otel_replay.store.folding import load_attributes, plain_attributes
 from otel_replay.store.said import sessions_that_said
+from otel_replay.store.sqlite.errors import OF_ITSELF
 from otel_replay.store.sqlite.identifiers import ID_TEXT, find_string, pack_id, texts_of, unpack_id
 from otel_replay.store.sqlite.queries import Queries
 from otel_replay.store.sqlite.sessions import FEATURE, LABEL, MODEL, SERVICE, STATES, TAG, USER
@@ -199,10 +200,10 @@ def edges_of_sessions(connection: Any, project: int, ids: Sequence[bytes | str])
 def _summaries(connection: Any, project: int, ids: Sequence[bytes | str]) -> list[SessionSummary]:
     """Of the sessions of one page, counts each by one grouped query."""
 
-    def grouped(columns: str, table: str) -> dict[Any, Any]:
+    def grouped(columns: str, table: str, condition: str = "1") -> dict[Any, Any]:
         query = (
             f"SELECT session_id, {columns} FROM {table} WHERE project = ? AND session_id IN ({_marks(ids)})"
-            " GROUP BY session_id"
+            f" AND {condition} GROUP BY session_id"
         )
         return {row[0]: row[1:] for row in connection.execute(query, (project, *ids))}
 
@@ -211,7 +212,7 @@ def _summaries(connection: Any, project: int, ids: Sequence[bytes | str]) -> lis
         f" {_sums('input_tokens')}, {_sums('output_tokens')}",
         "interactions",
     )
-    actions, others = grouped("count(*)", "actions"), grouped("count(*)", "errors")
+    actions, others = grouped("count(*)", "actions"), grouped("count(*)", "errors", OF_ITSELF)
     models = _models(connection, project, ids)
     traces: dict[bytes | str, int] = {}
     for packed, _ in edges_of_sessions(connection, project, ids):

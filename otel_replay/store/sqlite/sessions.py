@@ -146,6 +146,11 @@ def _flags(attributes: Attributes, before: int) -> int:
     return 2 * (STATES.index(state) if state in STATES else 0) + before % 2
 
 
+def facets_of_call(session: bytes | str, service: int, models: Iterable[int]) -> set[Facet]:
+    """Of an AI span that names the session, or takes it."""
+    return {(SERVICE, service, session), *((MODEL, model, session) for model in models)}
+
+
 def add_facets(connection: Any, facets: Iterable[Facet], starts: Mapping[bytes | str, int]) -> None:
     """``starts`` are those of the sessions; of others there is no row to list."""
     rows = sorted(

@@ -17,6 +17,7 @@ from otel_replay.store.base import (
 )
 from otel_replay.store.folding import load_attributes
 from otel_replay.store.sketch import Sketch
+from otel_replay.store.sqlite.deciding import SESSION, USER
 from otel_replay.store.sqlite.identifiers import pack_id, texts_of, unpack_id
 from otel_replay.store.sqlite.queries import Queries
 from otel_replay.store.sqlite.rollups import COUNTS, DIMENSIONS
@@ -28,10 +29,12 @@ from otel_replay.store.statistics import plan
 _AT_ONCE = 500
 _KINDS = {number: kind for kind, number in KINDS.items()}
 _STATUSES = {number: status for status, number in STATUSES.items()}
-_NAMES = ("service", "user", "feature", "variant", "operation", "provider", "request_model", "response_model")
+_USER_OF_ITS_OWN = f"iif(inherited & {USER}, 0, user)"
+_NAMES = ("service", _USER_OF_ITS_OWN, "feature", "variant", "operation", "provider", "request_model", "response_model")
 _TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 _INTERACTION = (
-    "trace_id, span_id, end_unix_nano, length, digest, start_unix_nano, kind, status, session_id, conversation_id,"
+    "trace_id, span_id, end_unix_nano, length, digest, start_unix_nano, kind, status,"
+    f" iif(inherited & {SESSION}, NULL, session_id), conversation_id,"
     f" {', '.join(_NAMES)}, {', '.join(_TOKENS)}, cost_pico_usd, cost_source, time_to_first_token_ns, parent_span_id,"
     " teller, response_id"
 )
@@ -51,13 +54,15 @@ class SessionRows(NamedTuple):
 
 
 class TraceRows(NamedTuple):
-    """The AI spans and user actions of some traces.
+    """The AI spans and user actions of some traces, and which sessions the traces have edges to.
 
-    ``scope`` and ``response_id`` of an interaction are digests of them: equal where they are equal.
+    ``named`` are (session id, trace id); AI spans have the sessions and users that they name themselves. ``scope`` and
+    ``response_id`` of an interaction are digests of them: equal where they are equal.
     """
 
     interactions: list[InteractionRow]
     actions: list[ActionRow]
+    named: tuple[tuple[str, str], ...] = ()
 
 
 class RolledUpGroup(NamedTuple):
@@ -86,7 +91,7 @@ class SharedRows(Queries):
         return found
 
     def rows_of_traces(self, project: int, trace_ids: Sequence[str]) -> TraceRows:
-        found = TraceRows([], [])
+        found, named = TraceRows([], []), set[tuple[str, str]]()
         with self._connections.snapshot() as connection:
             for part in _parts(trace_ids):
                 traces = [bytes.fromhex(one) for one in part]
@@ -95,14 +100,22 @@ class SharedRows(Queries):
                 found.interactions.extend(_interactions(connection, rows.fetchall()))
                 rows = connection.execute(f"SELECT {_ACTION} FROM actions WHERE {where}", (project, *traces))
                 found.actions.extend(map(_action, rows))
-        return found
+                edges = f"SELECT session_id, trace_id FROM session_traces WHERE {where}"
+                rows = connection.execute(edges, (project, *traces))
+                named.update((unpack_id(session), trace.hex()) for session, trace in rows)
+        return found._replace(named=tuple(sorted(named)))
 
     def traces_of_calls(self, project: int, wanted: InteractionFilter, limit: int) -> list[str]:
-        """Traces with an AI span that is meant, ``limit`` of them at most."""
+        """Traces that have, or may have elsewhere, an AI span that is meant, ``limit`` of them at most."""
         with self._connections.snapshot() as connection:
             where, values = conditions_of(connection, project, wanted)
             query = f"SELECT DISTINCT trace_id FROM interactions WHERE {where} LIMIT ?"
-            return [trace.hex() for (trace,) in connection.execute(query, (*values, limit))]
+            found = [trace.hex() for (trace,) in connection.execute(query, (*values, limit))]
+            if wanted.session_id is None or len(found) == limit:
+                return found
+            # The calls that take this session from their trace may be at another receiver.
+            edges = edges_of_sessions(connection, project, [pack_id(wanted.session_id)])
+            return [*dict.fromkeys([*found, *(trace.hex() for _, trace in edges)])][:limit]
 
     def sessions_with_errors(self, project: int, wanted: InteractionFilter, limit: int) -> list[str]:
         """Sessions in which something failed in a time that is no AI span, ``limit`` of them at most."""
@@ -150,12 +163,12 @@ def _sightings(connection: Any, project: int, ids: Sequence[bytes | str]) -> Ite
 def _errors(connection: Any, project: int, ids: Sequence[bytes | str]) -> Iterator[ErrorRow]:
     """Those of pages get a place that tells their stream, too."""
     query = (
-        "SELECT session_id, stream, seq, place, trace_id, start_unix_nano FROM errors"
+        "SELECT session_id, stream, seq, place, trace_id, start_unix_nano, span_id FROM errors"
         f" WHERE project = ? AND session_id IN ({', '.join('?' * len(ids))})"
     )
-    for session, stream, seq, place, trace, start in connection.execute(query, (project, *ids)):
+    for session, stream, seq, place, trace, start, span in connection.execute(query, (project, *ids)):
         whole = place if isinstance(place, bytes) else f"{stream}\0{seq}\0{place}".encode(errors="surrogatepass")
-        yield ErrorRow(unpack_id(session), whole, trace or b"", start)
+        yield ErrorRow(unpack_id(session), whole, trace or b"", start, span or b"")
 
 
 def _interactions(connection: Any, rows: Sequence[Sequence[Any]]) -> Iterator[InteractionRow]:
