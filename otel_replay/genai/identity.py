@@ -52,8 +52,9 @@ USER_KEYS = (
     "llm.user",
     "gen_ai.request.user",
     "mlflow.trace.user",
+    "userId",
 )
-"""In any place."""
+"""In any place. The last one is what pages give to `HyperDX.setGlobalAttributes`, by its documentation and types."""
 
 CONVERSATION_KEYS = (
     "gen_ai.conversation.id",

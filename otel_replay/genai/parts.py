@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from otel_replay.genai.media import MEDIA_TYPED, MEDIA_UNTYPED, Object, Part, Read
-from otel_replay.genai.values import at_path, compact, first_said, structured_or_text
+from otel_replay.genai.values import at_path, compact, first_said, listed, structured_or_text
 
 
 def part(item: Any) -> Any:
@@ -81,14 +81,10 @@ def _reasoning(item: Object) -> Part | None:
     for key in ("content", "thinking", "text", "reasoning"):
         if isinstance(item.get(key), str):
             return {"type": "reasoning", "content": item[key], **_rest(item, "content", key)}
-    texts = [at_path(one, "text") for key in ("summary", "content") for one in _items(item.get(key))]
+    texts = [at_path(one, "text") for key in ("summary", "content") for one in listed(item.get(key))]
     if not texts or not all(isinstance(one, str) for one in texts):
         return None
     return {"type": "reasoning", "content": "\n".join(texts), **_rest(item, "summary", "content", "status", "id")}
-
-
-def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def called(item: Object) -> Part:

@@ -12,7 +12,7 @@ from typing import Any
 
 from otel_replay.genai.messages import Message, message, one_text, parts_of, text_message, unwrapped
 from otel_replay.genai.parts import is_part, is_typed, part
-from otel_replay.genai.values import at_path, compact, first_said, peek, structured_or_text
+from otel_replay.genai.values import at_path, compact, first_said, listed, peek, structured_or_text
 
 Object = Mapping[str, Any]
 
@@ -244,13 +244,9 @@ def _content(value: Object, role: str, depth: int) -> list[Message] | None:
 
 def _generations(value: Object, role: str, depth: int) -> list[Message] | None:
     """LangChain's: a list for each prompt, of generations with a message or only a text."""
-    flat = [one for each in _listed(value["generations"]) for one in (each if isinstance(each, list) else [each])]
+    flat = [one for each in listed(value["generations"]) for one in (each if isinstance(each, list) else [each])]
     found = [_generation(one, role, depth) for one in flat]
     return None if None in found else [one for each in found for one in each or ()]
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _generation(value: Any, role: str, depth: int) -> list[Message] | None:
@@ -275,37 +271,3 @@ _READERS: tuple[tuple[str, Callable[[Object, str, int], list[Message] | None]], 
     ("content", _content),
 )
 """By the member in which an object has its messages, the surest first."""
-
-
-PARAMETERS = {
-    **{
-        name: name
-        for name in (
-            "temperature",
-            "top_p",
-            "top_k",
-            "max_tokens",
-            "seed",
-            "stop_sequences",
-            "frequency_penalty",
-            "presence_penalty",
-            "choice_count",
-            "stream",
-            "reasoning_level",
-        )
-    },
-    "candidate_count": "choice_count",
-    "frequencyPenalty": "frequency_penalty",
-    "maxOutputTokens": "max_tokens",
-    "maxTokens": "max_tokens",
-    "max_completion_tokens": "max_tokens",
-    "max_output_tokens": "max_tokens",
-    "n": "choice_count",
-    "presencePenalty": "presence_penalty",
-    "reasoning_effort": "reasoning_level",
-    "stop": "stop_sequences",
-    "stopSequences": "stop_sequences",
-    "topK": "top_k",
-    "topP": "top_p",
-}
-"""Parameters of requests, in the spellings of providers and libraries, to those of the conventions."""

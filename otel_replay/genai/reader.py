@@ -13,9 +13,9 @@ from otel_replay.genai.facts import Attributes, SpanFacts
 from otel_replay.genai.identity import CONVERSATION_KEYS
 from otel_replay.genai.listings import ListSource
 from otel_replay.genai.messages import Message
-from otel_replay.genai.payloads import PARAMETERS
+from otel_replay.genai.parameters import PARAMETERS, parameter_value
 from otel_replay.genai.sources import MessageSource, Payload
-from otel_replay.genai.values import UnreadableError, count, from_json, is_empty, mapping
+from otel_replay.genai.values import UnreadableError, count, is_empty, mapping
 
 KEY_INDEX = key_index(DIALECTS, ASKED_FIRST, {"conversation_id": CONVERSATION_KEYS})
 
@@ -33,19 +33,6 @@ PARAMETER_KEYS = {key: name for dialect in reversed(DIALECTS) for key, name in d
 USAGE_DETAIL_KEYS = {key: name for dialect in reversed(DIALECTS) for key, name in dialect.usage_details.items()}
 
 T = TypeVar("T")
-
-_TRUTHS: Mapping[str, Any] = {"True": True, "False": False}
-"""As LiteLLM writes them."""
-
-_NUMBERS = frozenset(
-    ("choice_count", "frequency_penalty", "max_tokens", "presence_penalty", "seed", "temperature", "top_k", "top_p")
-)
-
-
-def _read_text(name: str, value: str) -> Any:
-    """A parameter that is written as text: Spring AI writes all of them so."""
-    number = from_json(value) if name in _NUMBERS else None
-    return number if isinstance(number, int | float) else _TRUTHS.get(value, value)
 
 
 @lru_cache(1024)
@@ -134,7 +121,7 @@ class Reader:
         parameters: dict[str, Any] = {}
         for name, value in named:
             if not is_empty(value):
-                parameters.setdefault(name, _read_text(name, value) if isinstance(value, str) else value)
+                parameters.setdefault(name, parameter_value(name, value))
         return parameters
 
     def usage_details(self) -> dict[str, int]:

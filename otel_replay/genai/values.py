@@ -186,6 +186,29 @@ def at_path(value: Any, *path: str) -> Any:
     return value
 
 
+def listed(value: Any) -> list[Any]:
+    """A list as it is; anything else holds nothing."""
+    return value if isinstance(value, list) else []
+
+
+def list_at(*path: str) -> Callable[[Any], list[Any]]:
+    """Takes the list that stands at a path in a value, structured or as JSON; an empty one where there is none."""
+
+    def take(value: Any) -> list[Any]:
+        return listed(at_path(from_json(value), *path))
+
+    return take
+
+
+def of_each(name: str, *path: str) -> Callable[[Any], list[Any]]:
+    """Takes what stands at a path in each item of the list that an object has under ``name``."""
+
+    def take(value: Any) -> list[Any]:
+        return [at_path(one, *path) for one in listed(at_path(peek(value), name))]
+
+    return take
+
+
 def from_json(value: Any) -> Any:
     """What a JSON text holds; anything else as it is. For dialects that encode every value."""
     if not isinstance(value, str):

@@ -43,6 +43,37 @@ def span_times(timestamp: Moment | None, latency_ms: float | Decimal | None, now
     return start, start + latency
 
 
+def interaction_values(
+    *,
+    model: str,
+    provider: str | None,
+    prompt: Prompt,
+    response: Prompt,
+    input_tokens: int | None,
+    output_tokens: int | None,
+    cost: float | Decimal | None,
+    error_type: str | None,
+) -> dict[str, Any]:
+    """A call to a model that is over (GenAI conventions, inference spans); the cost in US dollars."""
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": provider,
+        "gen_ai.request.model": model,
+        "gen_ai.input.messages": messages_json(prompt, "user"),
+        "gen_ai.output.messages": messages_json(response, "assistant"),
+        "gen_ai.usage.input_tokens": input_tokens,
+        "gen_ai.usage.output_tokens": output_tokens,
+        "gen_ai.usage.cost": cost,
+        "error.type": error_type,
+    }
+
+
+def action_values(action: str, target: str | None) -> dict[str, Any]:
+    """What the user did, and to what: a target that begins with ``#`` is the id of a widget, another one its name."""
+    widget = {} if not target else {"app.widget.id": target[1:]} if target[0] == "#" else {"app.widget.name": target}
+    return {"browser.action": action, **widget}
+
+
 def messages_json(content: Prompt, role: str) -> str:
     """Messages as the GenAI conventions want them on spans: a JSON array of ``{role, parts}``."""
     messages = [{"role": role, "content": content}] if isinstance(content, str) else content

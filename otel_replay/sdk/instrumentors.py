@@ -13,7 +13,10 @@ import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from importlib.metadata import Distribution, EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opentelemetry.instrumentation.dependencies import DependencyConflict
 
 _log = logging.getLogger(__name__)
 
@@ -111,10 +114,15 @@ def _rank(entry: EntryPoint) -> tuple[int, str]:
 
 
 def _switched_on(entry: EntryPoint) -> Any | None:
-    """The instrumentor, if it is on after this; None when its library is missing, does not fit, or it fails."""
+    """The instrumentor, if it is on after this; None when its library is missing, does not fit, or it fails.
+
+    A library that is there in another version is told aloud: whoever installed both expects it to be recorded.
+    """
     try:
         if conflict := _conflict(entry):
-            _log.debug("%s stays off: %s", entry.name, conflict)
+            is_there = conflict.found or conflict.found_any
+            level = logging.WARNING if is_there else logging.DEBUG
+            _log.log(level, "%s of %s stays off: %s", entry.name, _distribution(entry), conflict)
             return None
         instrumentor = entry.load()()
         instrumentor.instrument(skip_dep_check=True)
@@ -136,7 +144,7 @@ def _is_on(entry: EntryPoint) -> bool:
         return False
 
 
-def _conflict(entry: EntryPoint) -> object | None:
+def _conflict(entry: EntryPoint) -> DependencyConflict | None:
     """Why its library cannot be instrumented: it is not installed, or in another version."""
     from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
 

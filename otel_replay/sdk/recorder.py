@@ -62,19 +62,20 @@ class Recorder(ABC):
         start, end = facts.span_times(timestamp, latency_ms, time.time_ns())
         context = self._context()
         instructions = system_prompt_of(context)
-        values = {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": provider,
-            "gen_ai.request.model": model,
+        values = facts.interaction_values(
+            model=model,
+            provider=provider,
+            prompt=prompt,
+            response=response,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            cost=cost,
+            error_type=facts.type_name(error) if error else None,
+        )
+        values |= {
             "gen_ai.request.temperature": temperature,
             "gen_ai.request.max_tokens": max_tokens,
             "gen_ai.system_instructions": facts.instructions_json(instructions) if instructions else None,
-            "gen_ai.input.messages": facts.messages_json(prompt, "user"),
-            "gen_ai.output.messages": facts.messages_json(response, "assistant"),
-            "gen_ai.usage.input_tokens": input_tokens,
-            "gen_ai.usage.output_tokens": output_tokens,
-            "gen_ai.usage.cost": cost,
-            "error.type": facts.type_name(error) if error else None,
         }
         return self._record(f"chat {model}", SpanKind.CLIENT, values, (start, end), context, error)
 
@@ -87,9 +88,7 @@ class Recorder(ABC):
         ``record_interaction``; ``detail`` becomes attributes of the span.
         """
         at, _ = facts.span_times(timestamp, None, time.time_ns())
-        values = {**detail, "browser.action": action}
-        if target:
-            values |= {"app.widget.id": target[1:]} if target.startswith("#") else {"app.widget.name": target}
+        values = {**detail, **facts.action_values(action, target)}
         return self._record(action, SpanKind.INTERNAL, values, (at, at), self._context())
 
     def record_code_context(

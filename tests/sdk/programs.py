@@ -89,10 +89,13 @@ def wait_until_serving(process: subprocess.Popen[str], url: str) -> None:
         return
 
 
-def offer(folder: Path, distribution: str, name: str, body: str = "fakes.ON.append(NAME)") -> None:
+def offer(
+    folder: Path, distribution: str, name: str, body: str = "fakes.ON.append(NAME)", instruments: str = ""
+) -> None:
     """Puts a distribution with an instrumentor of that entry point name into a folder for ``PYTHONPATH``.
 
-    ``fakes.ON`` in the process holds the distributions whose instrumentor was switched on.
+    ``instruments`` is the requirement of the library that it is for. ``fakes.ON`` in the process holds the
+    distributions whose instrumentor was switched on.
     """
     module = distribution.replace("-", "_")
     (folder / "fakes.py").write_text("ON = []\n")
@@ -112,5 +115,8 @@ def offer(folder: Path, distribution: str, name: str, body: str = "fakes.ON.appe
     )
     metadata = folder / f"{module}-1.0.dist-info"
     metadata.mkdir(exist_ok=True)
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+    library = (
+        f"Provides-Extra: instruments\nRequires-Dist: {instruments}; extra == 'instruments'\n" if instruments else ""
+    )
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n{library}")
     (metadata / "entry_points.txt").write_text(f"[opentelemetry_instrumentor]\n{name} = {module}:Instrumentor\n")

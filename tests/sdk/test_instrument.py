@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,17 @@ def test_what_is_disabled_or_not_there_stays_off(tmp_path: Path) -> None:
     assert "on: []" in run(SWITCHING_ON, path=tmp_path)
     told = run(SWITCHING_ON.replace("fake-lib", "nothing"), path=tmp_path)
     assert "WARNING no instrumentor for nothing is installed" in told
+
+
+@pytest.mark.parametrize(("instruments", "is_told"), [("click<1", True), ("there-is-no-such-library", False)])
+def test_a_library_in_another_version_is_told_and_one_that_is_not_there_is_not(
+    tmp_path: Path, instruments: str, is_told: bool
+) -> None:
+    offer(tmp_path, OTEL_OWNED, "fakelib", instruments=instruments)
+    told = run(SWITCHING_ON, path=tmp_path)
+    assert "on: []" in told
+    assert (f"WARNING fakelib of {OTEL_OWNED} stays off: " in told) is is_told
+    assert (f"click {version('click')}" in told) is is_told
 
 
 def test_a_library_that_the_application_has_instrumented_is_left_alone(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from otel_replay.genai.dialect import (
 from otel_replay.genai.listings import Listed, document, tool_definition
 from otel_replay.genai.payloads import response_id_of, response_model_of, tools_of
 from otel_replay.genai.sources import Payload
-from otel_replay.genai.values import at_path, count, from_json, peek, text, within, word
+from otel_replay.genai.values import at_path, count, from_json, list_at, of_each, peek, text, within, word
 
 INPUT, OUTPUT = "genkit:input", "genkit:output"
 
@@ -46,19 +46,9 @@ def _output_tokens(value: Any) -> Any:
     return answered + thought if asked + answered + thought == total else answered
 
 
-def _finish_reasons(value: Any) -> list[Any]:
-    candidates = at_path(peek(value), "candidates")
-    return [at_path(one, "finishReason") for one in candidates] if isinstance(candidates, list) else []
-
-
 def _of_provider(take: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
     """Takes something out of the provider's own answer, which stands beside."""
     return lambda value: take(at_path(peek(value), "custom"))
-
-
-def _documents(value: Any) -> list[Any]:
-    found = at_path(from_json(value), "documents")
-    return found if isinstance(found, list) else []
 
 
 GENKIT = Dialect(
@@ -85,12 +75,12 @@ GENKIT = Dialect(
     input_messages=(Payload(INPUT, "user", is_json=True),),
     output_messages=(Payload(OUTPUT, "assistant", is_json=True),),
     tool_definitions=(Listed(INPUT, tool_definition, tools_of),),
-    documents=(Listed(OUTPUT, document, _documents),),
+    documents=(Listed(OUTPUT, document, list_at("documents")),),
     input_tokens=(At(OUTPUT, within("usage", "inputTokens")),),
     output_tokens=(At(OUTPUT, _output_tokens),),
     cache_read_tokens=(At(OUTPUT, within("usage", "cachedContentTokens")),),
     reasoning_tokens=(At(OUTPUT, within("usage", "thoughtsTokens")),),
-    finish_reasons=(At(OUTPUT, within("finishReason")), At(OUTPUT, _finish_reasons)),
+    finish_reasons=(At(OUTPUT, within("finishReason")), At(OUTPUT, of_each("candidates", "finishReason"))),
     failure=(At("genkit:state", word("error")),),
     parameter_objects=(At(INPUT, within("config")),),
 )

@@ -30,7 +30,7 @@ from otel_replay.genai.messages import Message, Warn, message, text_message
 from otel_replay.genai.parts import tool_call, tool_response
 from otel_replay.genai.sources import Payload, Places
 from otel_replay.genai.usages import counted
-from otel_replay.genai.values import at_path, from_json, is_empty, peek, text, within
+from otel_replay.genai.values import at_path, from_json, is_empty, list_at, listed, of_each, peek, text, within
 from otel_replay.model import AiKind
 
 INPUT, OUTPUT = "haystack.component.input", "haystack.component.output"
@@ -51,9 +51,8 @@ def _meta(*path: str) -> Take:
 
     def take(value: Any) -> Any:
         told = peek(value)
-        replies = at_path(told, "replies")
-        first = replies[0] if isinstance(replies, list) and replies else told
-        return at_path(first, "meta", *path)
+        replies = listed(at_path(told, "replies"))
+        return at_path(replies[0] if replies else told, "meta", *path)
 
     return take
 
@@ -63,14 +62,7 @@ def _usage(name: str) -> Take:
     return lambda value: of_usage(take(value))
 
 
-def _finish_reasons(value: Any) -> list[Any]:
-    replies = at_path(peek(value), "replies")
-    return [at_path(one, "meta", "finish_reason") for one in replies] if isinstance(replies, list) else []
-
-
-def _documents(value: Any) -> list[Any]:
-    found = at_path(from_json(value), "documents")
-    return found if isinstance(found, list) else []
+_FINISH_REASONS = of_each("replies", "meta", "finish_reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +143,12 @@ HAYSTACK = Dialect(
         Said(LLM_OUTPUT, ("replies",), "assistant"),
         Said(AGENT_OUTPUT, ("messages",), "assistant"),
     ),
-    documents=(Listed(OUTPUT, document, _documents),),
+    documents=(Listed(OUTPUT, document, list_at("documents")),),
     input_tokens=(At(OUTPUT, _usage("input")), At(LLM_OUTPUT, _usage("input"))),
     output_tokens=(At(OUTPUT, _usage("output")), At(LLM_OUTPUT, _usage("output"))),
     cache_read_tokens=(At(OUTPUT, _usage("cache_read")), At(LLM_OUTPUT, _usage("cache_read"))),
     cache_write_tokens=(At(OUTPUT, _usage("cache_write")), At(LLM_OUTPUT, _usage("cache_write"))),
     reasoning_tokens=(At(OUTPUT, _usage("reasoning")), At(LLM_OUTPUT, _usage("reasoning"))),
-    finish_reasons=(At(OUTPUT, _finish_reasons), At(LLM_OUTPUT, _finish_reasons)),
+    finish_reasons=(At(OUTPUT, _FINISH_REASONS), At(LLM_OUTPUT, _FINISH_REASONS)),
     parameter_objects=(At(INPUT, within("generation_kwargs")), At(LLM_INPUT, within("generation_kwargs"))),
 )

@@ -16,7 +16,7 @@ from otel_replay.genai.listings import Listed, document, tool_definition
 from otel_replay.genai.payloads import instructions_of, tools_of
 from otel_replay.genai.sources import Payload
 from otel_replay.genai.usages import counted, first_of
-from otel_replay.genai.values import amount, count, from_json, mapping, structured_or_text, word
+from otel_replay.genai.values import amount, count, from_json, list_at, mapping, word
 from otel_replay.model import AiKind
 
 
@@ -48,11 +48,6 @@ def _one_of(name: str, *keys: str) -> Callable[[Any], Any]:
         return first_of(told, tuple((key,) for key in keys)) if any(key in told for key in keys) else of_provider(value)
 
     return take
-
-
-def _listed(value: Any) -> list[Any]:
-    found = structured_or_text(value)
-    return found if isinstance(found, list) else []
 
 
 def _cost(value: Any) -> Any:
@@ -88,7 +83,7 @@ LANGFUSE = Dialect(
     input_messages=(Payload(INPUT, "user"),),
     output_messages=(Payload(OUTPUT, "assistant"),),
     tool_definitions=(Listed(INPUT, tool_definition, tools_of),),
-    documents=(Listed(OUTPUT, document, _listed),),
+    documents=(Listed(OUTPUT, document, list_at()),),
     input_tokens=(
         At(
             USAGE,

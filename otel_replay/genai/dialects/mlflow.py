@@ -26,13 +26,8 @@ from otel_replay.genai.listings import Listed, document, tool_definition
 from otel_replay.genai.payloads import instructions_of, response_id_of, response_model_of, tools_of
 from otel_replay.genai.sources import Payload
 from otel_replay.genai.usages import counted
-from otel_replay.genai.values import from_json, member, within
+from otel_replay.genai.values import from_json, list_at, member, within
 from otel_replay.model import AiKind
-
-
-def _listed(value: Any) -> list[Any]:
-    found = from_json(value)
-    return found if isinstance(found, list) else []
 
 
 def _object(value: Any) -> Any:
@@ -72,7 +67,7 @@ MLFLOW = Dialect(
         Listed("mlflow.chat.tools", tool_definition),
         Listed(INPUTS, tool_definition, tools_of),
     ),
-    documents=(Listed(OUTPUTS, document, _listed),),
+    documents=(Listed(OUTPUTS, document, list_at()),),
     input_tokens=(At(USAGE, member("input_tokens")), At(OUTPUTS, counted("input", "usage"))),
     output_tokens=(At(USAGE, member("output_tokens")), At(OUTPUTS, counted("output", "usage"))),
     cache_read_tokens=(At(USAGE, member("cache_read_input_tokens")), At(OUTPUTS, counted("cache_read", "usage"))),

@@ -21,7 +21,7 @@ from otel_replay.genai.messages import Message, Warn, message
 from otel_replay.genai.payloads import instructions_of, tools_of
 from otel_replay.genai.sources import InAttribute, Payload, Places, event_body
 from otel_replay.genai.usages import counted
-from otel_replay.genai.values import UnreadableError, is_empty, json_value, mapping
+from otel_replay.genai.values import UnreadableError, is_empty, json_value, listed, mapping
 from otel_replay.model import AiKind
 
 _CHOICE = "gen_ai.choice"
@@ -69,8 +69,7 @@ _ROLES = {
 def _offered(value: Any) -> list[Any]:
     """The tools of pydantic-ai's ModelRequestParameters."""
     told = mapping(value)
-    found = [told.get(key) for key in ("function_tools", "output_tools")]
-    return [one for each in found if isinstance(each, list) for one in each]
+    return [*listed(told.get("function_tools")), *listed(told.get("output_tools"))]
 
 
 def _is_error(value: Any) -> bool | None:
