@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import Any
 
-from otel_replay.errors import InvalidRequest, ReplayError, StoreUnavailable
+from otel_replay.errors import InvalidRequest, ReplayError, RetryableError, StoreUnavailable
 from otel_replay.genai.prices import Cost
 from otel_replay.model import DEFAULT_PROJECT, Chunk, DomEvent, Session, StoredLog, StoredSpan
 from otel_replay.query.facts import MOST_QUESTIONS, Answer, Question
@@ -30,6 +31,8 @@ from otel_replay.store.base import (
 )
 
 Told = tuple[Part, Any]
+Submit = Callable[[Part, Sequence[Question]], Future[list[Answer]]]
+"""Asks a receiver on another thread."""
 
 
 class Gathered:
@@ -41,12 +44,24 @@ class Gathered:
     a question is that of each receiver's key.
     """
 
-    def __init__(self, parts: Sequence[Part], pool: Executor) -> None:
+    def __init__(self, parts: Sequence[Part], submit: Submit) -> None:
         self._parts = list(parts)
-        self._pool = pool
+        self._submit = submit
         self._told: dict[tuple[str, Question], Answer] = {}
         self.away: dict[str, str] = {}
         """Why a receiver gives no answer, by its name."""
+
+    def reasons(self) -> str:
+        """Why those that are away are."""
+        return "; ".join(f"{name}: {why}" for name, why in self.away.items())
+
+    def each_alone(self) -> Iterator[tuple[Part, Gathered]]:
+        """Each receiver that is here and elsewhere, as if it were the only one; what it has told is remembered."""
+        for part in self._here():
+            if part.patience_s is not None:
+                alone = Gathered([part], self._submit)
+                alone._told = {key: answer for key, answer in self._told.items() if key[0] == part.name}
+                yield part, alone
 
     # Asking
 
@@ -70,19 +85,19 @@ class Gathered:
         for at in range(0, len(questions), MOST_QUESTIONS):
             self._settle(self._here(), questions[at : at + MOST_QUESTIONS])
         if not self._here():
-            reasons = "; ".join(f"{name}: {why}" for name, why in self.away.items())
-            raise StoreUnavailable(f"none of the receivers answers: {reasons}", hint="are they running?")
+            raise StoreUnavailable(f"none of the receivers answers: {self.reasons()}", hint="are they running?")
 
     def _here(self) -> list[Part]:
         return [part for part in self._parts if part.name not in self.away]
 
     def _settle(self, parts: Sequence[Part], questions: Sequence[Question]) -> None:
         due = {part.name: [one for one in questions if (part.name, one) not in self._told] for part in parts}
-        asked = [(part, self._pool.submit(part.ask, due[part.name])) for part in parts if due[part.name]]
+        asked = [(part, self._submit(part, due[part.name])) for part in parts if due[part.name]]
+        began = time.monotonic()
         refused: list[InvalidRequest] = []
         for part, answering in asked:
             try:
-                answers = answering.result()
+                answers = _within(part, answering, began)
             except ReplayError as error:
                 self.away[part.name] = str(error)
                 continue
@@ -222,6 +237,16 @@ class Gathered:
 
     def _union(self, name: str, *arguments: Any) -> list[str]:
         return sorted({one for told in self.answers(name, *arguments) for one in told})
+
+
+def _within(part: Part, answering: Future[list[Answer]], began: float) -> list[Answer]:
+    """Its answers. Raises :class:`RetryableError` where they are not there, and whole, in time."""
+    left = None if part.patience_s is None else max(0.0, began + part.patience_s - time.monotonic())
+    try:
+        return answering.result(left)
+    except TimeoutError as error:
+        answering.cancel()
+        raise RetryableError(f"no whole answer from {part.name} within {part.patience_s:g} s") from error
 
 
 def _question(name: str, arguments: Sequence[Any]) -> Question:

@@ -222,7 +222,13 @@ def find_texts(asking: Asking, text: str, wanted: InteractionFilter, limit: int,
     while 0 < cut < len(certain) and _place(certain[cut]) == _place(certain[cut - 1]):
         cut += 1
     go_on = _place(certain[cut - 1]) if cut < len(certain) else frontier
-    return SearchPage(_labelled(asking, _as_of_all(asking, certain[:cut]), wanted.label), go_on)
+    meant = [hit for hit in _as_of_all(asking, certain[:cut]) if _is_meant(hit, wanted)]
+    return SearchPage(_labelled(asking, meant, wanted.label), go_on)
+
+
+def _is_meant(hit: SearchHit, wanted: InteractionFilter) -> bool:
+    """By what a call takes from its trace: a receiver that has but a part of the trace may take it otherwise."""
+    return wanted.user in (None, hit.user) and wanted.session_id in (None, hit.session_id)
 
 
 def _place(hit: SearchHit) -> Position:

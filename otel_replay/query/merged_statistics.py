@@ -18,6 +18,9 @@ MOST_TRACES = 20_000
 """With calls, of each receiver, that are fetched call by call: with a few calls each that takes seconds. Of more the
 roll-ups are merged."""
 
+MOST_GROUPS = 2_000
+"""Lines of roll-ups that each receiver is asked for: what has most calls in all may have few at each."""
+
 
 def merged_statistics(asking: Asking, by: str, wanted: InteractionFilter, limit: int) -> StatisticsTable:
     """Of up to :data:`MOST_TRACES` traces exactly, whatever receiver holds which part of a trace.
@@ -37,7 +40,7 @@ def merged_statistics(asking: Asking, by: str, wanted: InteractionFilter, limit:
             f"calls in more than {MOST_TRACES} traces to look at one by one",
             hint="narrow since and until, or ask with one filter by day, or with none",
         )
-    return _summed(asking.answers("rolled_up", by, wanted, limit), how, limit)
+    return _summed(asking.answers("rolled_up", by, wanted, max(limit, MOST_GROUPS)), how, limit)
 
 
 def _exact(

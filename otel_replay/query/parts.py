@@ -8,20 +8,29 @@ from typing import Any, Protocol
 
 import requests
 
-from otel_replay.errors import NotFound, ReplayError, RetryableError
-from otel_replay.query.facts import Answer, Facts, Question, questions_document, read_answers
+from otel_replay.errors import InvalidRequest, NotFound, ReplayError, RetryableError
+from otel_replay.query.facts import Answer, ChunkPart, Facts, Question, questions_document, read_answers
+from otel_replay.query.local import check_trace_id
 from otel_replay.query.remote import Http
+from otel_replay.store.base import SearchPage, SessionPage, TracePage
+from otel_replay.store.sqlite.shared_rows import SessionRows, TraceRows
 
 FACTS_PATH = "/api/v1/facts"
 
 PATIENCE_S = (3.0, 20.0)
-"""For a connection, and for an answer: who asks several receivers does not wait longer for one that is away."""
+"""For a connection, and for the next part of an answer: who asks several receivers does not wait longer for one that
+is away."""
+
+ANSWER_S = 25.0
+"""For a whole answer, however it drips in: a client of a front gives up after 30 s."""
 
 
 class Part(Protocol):
     """One of the receivers."""
 
     name: str
+    patience_s: float | None
+    """For an answer; None: of a file in reach, that is waited for."""
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         """In their order, each with an answer or why there is none. Raises :class:`ReplayError` when it is away."""
@@ -51,6 +60,7 @@ class LocalPart:
     def __init__(self, name: str, facts: Facts, *closing: object) -> None:
         self.name = name
         self._facts = facts
+        self.patience_s: float | None = None
         self._closing = closing
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
@@ -75,6 +85,7 @@ class RemotePart:
 
     def __init__(self, http: Http) -> None:
         self.name = http.url
+        self.patience_s: float | None = ANSWER_S
         self.http = http
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
@@ -83,8 +94,10 @@ class RemotePart:
         except NotFound as error:
             raise RetryableError(f"{self.name} is not asked for facts: is it of an older version?") from error
         try:
-            return read_answers(questions, answer.json())
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            return [
+                _usable(one, told) for one, told in zip(questions, read_answers(questions, answer.json()), strict=True)
+            ]
+        except (InvalidRequest, ValueError, TypeError, KeyError, RecursionError) as error:
             raise RetryableError(f"{self.name} gives an answer that cannot be read: {error}") from error
 
     def _answer(self, document: dict[str, Any]) -> Any:
@@ -99,6 +112,40 @@ class RemotePart:
 
     def close(self) -> None:
         self.http.close()
+
+
+def _usable(question: Question, answer: Answer) -> Answer:
+    """The answer. Raises :class:`InvalidRequest` for ids that are none, which all would be asked about, and
+    :class:`ValueError` for a part of a list after which the same would be asked for again."""
+    for trace_id in _trace_ids(question, answer):
+        check_trace_id(trace_id)
+    if not _goes_on(question, answer):
+        raise ValueError("a list that does not go on")
+    return answer
+
+
+def _goes_on(question: Question, answer: Answer) -> bool:
+    if isinstance(answer, ChunkPart):
+        return answer.next_seq is None or answer.next_seq > question.arguments[2]
+    if isinstance(answer, SessionPage | TracePage | SearchPage):
+        after = question.arguments[-1]
+        return after is None or answer.next_position is None or answer.next_position < after
+    return True
+
+
+def _trace_ids(question: Question, answer: Answer) -> Iterable[str]:
+    match answer:
+        case list() if question.name.startswith("traces_"):
+            return answer
+        case TracePage():
+            return (one.trace_id for one in answer.traces)
+        case SearchPage():
+            return (one.trace_id for one in answer.hits)
+        case SessionRows():
+            return (trace_id for _, trace_id in answer.traces)
+        case TraceRows():
+            return (one.trace_id for one in answer.interactions)
+    return ()
 
 
 def remote_parts(urls: Iterable[str], key: str | None, ca: Path | None) -> list[RemotePart]:

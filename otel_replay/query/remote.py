@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Unpack
 from urllib.parse import quote
 
@@ -21,6 +23,7 @@ from otel_replay.errors import (
     Unauthenticated,
 )
 from otel_replay.query.filters import CallFilters, SessionFilters, SpanFilters
+from otel_replay.query.missing import HEADER, Names, TraceBytes, names, trace_bytes
 from otel_replay.query.parameters import SEARCH, SESSIONS, STATS, TRACES, written
 from otel_replay.query.recordings import StreamRecording
 from otel_replay.query.uploads import chunk_bodies
@@ -79,13 +82,16 @@ class RemoteReplay:
         if len(wanted) != 1:
             raise InvalidRequest("ask for one of trace_id, session_id and conversation_id", hint="exactly one of them")
         kind, value = wanted[0]
-        pages = list(self._http.pages(f"/api/v1/{kind}/{quote(value, safe='')}/timeline"))
-        return timeline_from_dict({**pages[0], "entries": [entry for page in pages for entry in page["entries"]]})
+        path = f"/api/v1/{kind}/{quote(value, safe='')}/timeline"
+        with self._http.reading():
+            pages = list(self._http.pages(path))
+            return timeline_from_dict({**pages[0], "entries": [entry for page in pages for entry in page["entries"]]})
 
-    def trace(self, trace_id: str) -> bytes:
+    def trace(self, trace_id: str) -> TraceBytes:
         path = f"/api/v1/traces/{quote(trace_id, safe='')}"
-        data: bytes = self._http.get(path, accept="application/x-protobuf").content
-        return data
+        answer = self._http.get(path, accept="application/x-protobuf")
+        with self._http.reading():
+            return trace_bytes(answer.content, json.loads(answer.headers.get(HEADER, "[]")))
 
     def trace_json(self, trace_id: str) -> dict[str, Any]:
         return self._http.document(f"/api/v1/traces/{quote(trace_id, safe='')}")
@@ -105,14 +111,17 @@ class RemoteReplay:
     def traces(self, **asked: Unpack[TraceQuestion]) -> dict[str, Any]:
         return self._http.document("/api/v1/traces", written(asked, TRACES))
 
-    def services(self) -> list[str]:
-        found: list[str] = self._http.document("/api/v1/services")["services"]
-        return found
+    def services(self) -> Names:
+        return self._names("/api/v1/services", "services")
 
-    def operations(self, service: str) -> list[str]:
+    def operations(self, service: str) -> Names:
         path = f"/api/v1/services/{quote(storable(service), safe='')}/operations"
-        found: list[str] = self._http.document(path)["operations"]
-        return found
+        return self._names(path, "operations")
+
+    def _names(self, path: str, field: str) -> Names:
+        with self._http.reading():
+            document = self._http.document(path)
+            return names(document[field], document.get("missing", []))
 
     def close(self) -> None:
         self._http.close()
@@ -138,11 +147,12 @@ class RemoteRecordings:
         """
         path = f"/api/v1/sessions/{quote(session_id, safe='')}/recording"
         streams: dict[str, StreamRecording] = {}
-        for page in self._http.pages(path, {"stream": stream, "from": from_unix_nano, "to": to_unix_nano}):
-            for part in page["streams"]:
-                found = _stream(part)
-                before = streams.get(found.stream_id)
-                streams[found.stream_id] = _joined(before, found) if before else found
+        with self._http.reading():
+            for page in self._http.pages(path, {"stream": stream, "from": from_unix_nano, "to": to_unix_nano}):
+                for part in page["streams"]:
+                    found = _stream(part)
+                    before = streams.get(found.stream_id)
+                    streams[found.stream_id] = _joined(before, found) if before else found
         return list(streams.values())
 
     def upload(self, session_id: str, events: Iterable[Event], *, stream: str = "main") -> int:
@@ -156,7 +166,8 @@ class RemoteRecordings:
     def send(self, session_id: str, _stream: str, bodies: Sequence[bytes]) -> int:
         """Stores chunks, which name their stream, in order; the number of the last one."""
         path = f"/api/v1/sessions/{quote(session_id, safe='')}/events"
-        return [int(self._http.patiently(path, body)["seq"]) for body in bodies][-1]
+        with self._http.reading():
+            return [int(self._http.patiently(path, body)["seq"]) for body in bodies][-1]
 
 
 class Http:
@@ -176,8 +187,7 @@ class Http:
         return self.ask("GET", path, params=parameters, headers={"accept": accept})
 
     def document(self, path: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-        found: dict[str, Any] = self.get(path, parameters).json()
-        return found
+        return self._object(self.get(path, parameters))
 
     def pages(self, path: str, parameters: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         cursor = None
@@ -189,8 +199,23 @@ class Http:
                 return
 
     def post(self, path: str, body: bytes) -> dict[str, Any]:
-        found: dict[str, Any] = self.ask("POST", path, data=body, headers={"content-type": "application/json"}).json()
+        return self._object(self.ask("POST", path, data=body, headers={"content-type": "application/json"}))
+
+    def _object(self, answer: Any) -> dict[str, Any]:
+        with self.reading():
+            found: dict[str, Any] = {**answer.json()}
         return found
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Raises :class:`RetryableError` for an answer that is none of otel-replay, or of a later one."""
+        try:
+            yield
+        except (ValueError, TypeError, LookupError, AttributeError, StopIteration, RecursionError) as error:
+            raise RetryableError(
+                f"{self.url} gives an answer that cannot be read: {type(error).__name__}: {error}",
+                hint="is it the address of otel-replay?",
+            ) from error
 
     def close(self) -> None:
         self._session.close()

@@ -5,57 +5,41 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any, Unpack, cast
+from dataclasses import dataclass, fields
+from typing import Any, Unpack
 
-from otel_replay.errors import InvalidRequest, NotFound, StoreError, StoreUnavailable
+from otel_replay.errors import InvalidRequest, StoreError
 from otel_replay.model import DEFAULT_PROJECT, Session
 from otel_replay.query.facts import Question
+from otel_replay.query.fan_out import FanOut
 from otel_replay.query.filters import CallFilters, SessionFilters, SpanFilters, session_filter
 from otel_replay.query.gathering import Gathered
 from otel_replay.query.local import LocalReplay
 from otel_replay.query.merged_lists import After, list_sessions
+from otel_replay.query.missing import Missing, Names, TraceBytes, names, trace_bytes
 from otel_replay.query.parts import Part, RemotePart
-from otel_replay.query.recordings import LocalRecordings, RecordingPage, StreamRecording
+from otel_replay.query.recordings import RecordingPage, StreamRecording
 from otel_replay.query.remote import RemoteRecordings
 from otel_replay.query.sessions import DEFAULT_LIMIT, check_limit, decode_cursor, session_dict, skipped
 from otel_replay.recording.events import Event
-from otel_replay.store.base import Reader
 from otel_replay.timeline import Timeline
-
-ASKING_THREADS = 16
-"""Questions on the way to receivers at once; while they wait they cost nothing."""
+from otel_replay.timeline.entry import Entry
 
 
 class SeveralReplay(LocalReplay):
     """The questions of :class:`~otel_replay.query.local.LocalReplay`, asked of all the receivers.
 
-    What one of them gives no answer for is missing: timelines say so among their ``warnings``, documents in their
-    ``missing``, ``[{"receiver", "reason"}]``. Only when none answers that is a :class:`StoreUnavailable`; so is what is
-    not found while one is away.
+    Every answer says in ``missing`` which receivers gave none, ``[{"receiver", "reason"}]``: documents in a field,
+    timelines, lists of names and traces in an attribute. Only when none answers that is a :class:`StoreUnavailable`; so
+    is what is not found while one is away.
     """
 
     def __init__(self, parts: Sequence[Part], own: LocalReplay | None = None) -> None:
         """``own`` answers for projects beside the default one: the key of upstreams is of one project, and through it
         nobody else may look at that."""
         self._own = own
-        self._receivers = parts
-        self._pool = ThreadPoolExecutor(ASKING_THREADS, thread_name_prefix="otel-replay-asking")
-        self.recordings: SeveralRecordings = SeveralRecordings(self.asking, parts)  # type: ignore[assignment]
-
-    @contextmanager
-    def asking(self) -> Iterator[tuple[LocalReplay, Gathered]]:
-        """What answers one question."""
-        gathered = Gathered(self._receivers, self._pool)
-        try:
-            yield LocalReplay(cast(Reader, gathered)), gathered
-        except NotFound as error:
-            if not gathered.away:
-                raise
-            away = "; ".join(f"{name}: {why}" for name, why in gathered.away.items())
-            raise StoreUnavailable(f"{error.message} at the receivers that answer; {away}") from error
+        self._several = FanOut(parts)
+        self.recordings: SeveralRecordings = SeveralRecordings(self._several)  # type: ignore[assignment]
 
     def of_project(self, project: int) -> LocalReplay:
         """The keys of the receivers name their projects; a server answers for its other projects by itself."""
@@ -64,15 +48,21 @@ class SeveralReplay(LocalReplay):
     def timeline(
         self, trace_id: str | None = None, *, session_id: str | None = None, conversation_id: str | None = None
     ) -> Timeline:
-        with self.asking() as (replay, gathered):
+        def ask(replay: LocalReplay, gathered: Gathered) -> Timeline:
             if session_id:
                 _look_ahead(gathered, session_id)
             found = replay.timeline(trace_id, session_id=session_id, conversation_id=conversation_id)
-            return replace(found, warnings=(*found.warnings, *(_warning(one) for one in _missing(gathered))))
+            return _timeline(found, _missing(gathered))
 
-    def trace(self, trace_id: str) -> bytes:
-        with self.asking() as (replay, _):
-            return replay.trace(trace_id)
+        return self._several.answered(ask)
+
+    def trace(self, trace_id: str) -> TraceBytes:
+        return self._several.answered(
+            lambda replay, gathered: trace_bytes(replay.trace(trace_id), missing=_missing(gathered))
+        )
+
+    def trace_json(self, trace_id: str) -> dict[str, Any]:
+        return self._document(lambda replay: replay.trace_json(trace_id))
 
     def sessions(
         self,
@@ -84,7 +74,8 @@ class SeveralReplay(LocalReplay):
     ) -> dict[str, Any]:
         wanted = session_filter(**filters)
         after, skip = _decode(cursor), skipped(page, check_limit(limit), cursor)
-        with self.asking() as (_, gathered):
+
+        def ask(_: LocalReplay, gathered: Gathered) -> dict[str, Any]:
             listed = list_sessions(gathered, wanted, limit, after, skip)
             return {
                 "sessions": [session_dict(summary) for summary in listed.sessions],
@@ -94,12 +85,13 @@ class SeveralReplay(LocalReplay):
                 "missing": _missing(gathered),
             }
 
+        return self._several.answered(ask)
+
     def session(self, session_id: str) -> dict[str, Any]:
         return self._document(lambda replay: replay.session(session_id))
 
     def folded(self, session_id: str) -> Session:
-        with self.asking() as (replay, _):
-            return replay.folded(session_id)
+        return self._several.answered(lambda replay, _: replay.folded(session_id))
 
     def stats(
         self, by: str = "model", *, limit: int = 100, wait_ns: int = 0, **filters: Unpack[CallFilters]
@@ -124,32 +116,38 @@ class SeveralReplay(LocalReplay):
     ) -> dict[str, Any]:
         return self._document(lambda replay: replay.traces(limit=limit, cursor=cursor, **filters))
 
-    def services(self) -> list[str]:
-        with self.asking() as (replay, _):
-            return replay.services()
+    def services(self) -> Names:
+        return self._several.answered(lambda replay, gathered: names(replay.services(), missing=_missing(gathered)))
 
-    def operations(self, service: str) -> list[str]:
-        with self.asking() as (replay, _):
-            return replay.operations(service)
+    def operations(self, service: str) -> Names:
+        return self._several.answered(
+            lambda replay, gathered: names(replay.operations(service), missing=_missing(gathered))
+        )
 
     def has_session(self, session_id: str) -> bool:
-        with self.asking() as (replay, _):
-            return replay.has_session(session_id)
+        return self._several.answered(lambda replay, _: replay.has_session(session_id))
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)  # not for one that never answers
-        for part in self._receivers:
-            part.close()
+        self._several.close()
 
     def _document(self, ask: Callable[[LocalReplay], dict[str, Any]]) -> dict[str, Any]:
-        with self.asking() as (replay, gathered):
-            return {**ask(replay), "missing": _missing(gathered)}
+        return self._several.answered(lambda replay, gathered: {**ask(replay), "missing": _missing(gathered)})
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineOfSeveral(Timeline):
+    """Also says which receivers are away."""
+
+    missing: Sequence[Missing] = ()
+
+    def to_dict_of(self, entries: Sequence[Entry], next_cursor: str | None) -> dict[str, Any]:
+        return {**Timeline.to_dict_of(self, entries, next_cursor), "missing": list(self.missing)}
 
 
 class PageOfSeveral(RecordingPage):
     """Also says which receivers are away."""
 
-    missing: Sequence[dict[str, str]] = ()
+    missing: Sequence[Missing] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "missing": list(self.missing)}
@@ -158,9 +156,8 @@ class PageOfSeveral(RecordingPage):
 class SeveralRecordings:
     """Recordings of several receivers: each stream in sequence, wherever its chunks are."""
 
-    def __init__(self, asking: Callable[[], Any], parts: Sequence[Part]) -> None:
-        self._asking = asking
-        self._parts = parts
+    def __init__(self, several: FanOut) -> None:
+        self._several = several
 
     def download(
         self,
@@ -177,21 +174,21 @@ class SeveralRecordings:
 
     def page(self, session_id: str, **asked: Any) -> RecordingPage:
         """As of one receiver; its document has ``missing``."""
-        with self._asking() as (replay, gathered):
+
+        def ask(replay: LocalReplay, gathered: Gathered) -> RecordingPage:
             found = PageOfSeveral(*replay.recordings.page(session_id, **asked))
             found.missing = _missing(gathered)
             return found
 
+        return self._several.answered(ask)
+
     def pages(self, session_id: str, *, stream: str | None = None) -> Iterator[RecordingPage]:
         """As of one receiver."""
-        with self._asking() as (replay, _):
-            recordings: LocalRecordings = replay.recordings
-            return recordings.pages(session_id, stream=stream)
+        return self._several.answered(lambda replay, _: replay.recordings.pages(session_id, stream=stream))
 
     def upload(self, session_id: str, events: Iterable[Event], *, stream: str = "main") -> int:
         """Stores them at the receiver that has the stream, else at the first that answers."""
-        with self._asking() as (_, gathered):
-            told = gathered.ask("stream_infos", session_id)
+        told = self._several.answered(lambda _, gathered: gathered.ask("stream_infos", session_id))
         having = [part for part, streams in told if any(one.stream_id == stream for one in streams)]
         for part in (*having, *(part for part, _ in told)):
             if isinstance(part, RemotePart):
@@ -208,11 +205,17 @@ def _look_ahead(gathered: Gathered, session_id: str) -> None:
     gathered.ahead([Question(name, (trace,)) for trace in sorted(traces) for name in of_traces])
 
 
-def _missing(gathered: Gathered) -> list[dict[str, str]]:
+def _missing(gathered: Gathered) -> list[Missing]:
     return [{"receiver": name, "reason": reason} for name, reason in gathered.away.items()]
 
 
-def _warning(missing: dict[str, str]) -> str:
+def _timeline(found: Timeline, missing: Sequence[Missing]) -> TimelineOfSeveral:
+    told = {one.name: getattr(found, one.name) for one in fields(found)}
+    told["warnings"] = (*found.warnings, *map(_warning, missing))
+    return TimelineOfSeveral(**told, missing=missing)
+
+
+def _warning(missing: Missing) -> str:
     return f"what {missing['receiver']} holds is missing: {missing['reason']}"
 
 

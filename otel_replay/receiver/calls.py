@@ -2,14 +2,16 @@
 
 grpcio gives a unary call its thread before its message is there, and has no limit of its own: 32 calls that sent their
 headers and nothing else stopped all ingest over gRPC. So unary requests are taken as streams of one message, which is
-the same on the wire, and whoever stands still is cut off.
+the same on the wire, and whoever stands still is cut off. Who is slow is not: how much of a message has come is what
+the system has counted on its connection (:mod:`otel_replay.receiver.progress`).
 """
 
 from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,15 +19,27 @@ import grpc
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.receiver.grpc import abort
+from otel_replay.receiver.progress import peer_of, received_by_peer
 
-MESSAGE_SECONDS = 10.0
-"""For the next message of a request to come as a whole; exporters give up after 10."""
+STILL_SECONDS = 10.0
+"""Without the next bytes of a message; exporters give up after 10. Where the system does not count bytes it is for a
+whole message."""
+
+LEAST_BYTES = 4096
+"""That count as next bytes, for each message that a connection has begun: life signs have 17. Of bodies Apache asks for
+500 a second (mod_reqtimeout)."""
+
+MESSAGE_SECONDS = 600.0
+"""For a message as a whole: 64 MiB take 540 s at a megabit a second."""
 
 PAUSE_SECONDS = 60.0
-"""Between two messages of a client's stream."""
+"""Between two messages of a client's stream, in place of ``STILL_SECONDS``."""
 
 ANSWER_SECONDS = 30.0
 """For a client to read the next part of a stream."""
+
+YOUNG_SECONDS = 0.9
+"""Waits that nothing is asked about: nearly all end within one look."""
 
 OPTIONS = (
     # Notices within 80 s that a peer has gone without saying so.
@@ -41,6 +55,26 @@ OPTIONS = (
 _Behaviour = Callable[[Any, Any], Any]
 
 
+class _Wait:
+    """For a client: since when, and how far its connection was when something came last."""
+
+    __slots__ = ("began", "for_message", "moved", "received", "still_s")
+
+    def __init__(self, now: float, still_s: float, *, for_message: bool = True) -> None:
+        self.began = self.moved = now
+        self.still_s = still_s
+        self.for_message = for_message
+        self.received = 0
+
+    def note(self, now: float, received: int, least: int) -> None:
+        """``received`` bytes have come over its connection; ``least`` more than before are progress."""
+        if received >= self.received + least:
+            self.received, self.moved = received, now
+
+    def is_over(self, now: float) -> bool:
+        return now - self.moved > self.still_s or (self.for_message and now - self.began > MESSAGE_SECONDS)
+
+
 class CallPatience(grpc.ServerInterceptor):
     """Bounds every wait for a client; :meth:`look` cuts off those that stand still.
 
@@ -51,15 +85,29 @@ class CallPatience(grpc.ServerInterceptor):
     def __init__(self, streams: ThreadPoolExecutor, clock: Callable[[], float] = time.monotonic) -> None:
         self._streams = streams
         self._clock = clock
-        self._until: dict[grpc.ServicerContext, float] = {}
+        self._waits: dict[grpc.ServicerContext, _Wait] = {}
         self._watched: dict[str, Any] = {}
 
     def look(self, _stopping: Callable[[], bool] = lambda: False) -> None:
         """To be called once a second or so; a client that is cut off gets CANCELLED, and may send again."""
         now = self._clock()
-        for context, until in list(self._until.items()):
-            if now > until:
+        waits = {context: wait for context, wait in list(self._waits.items()) if now - wait.began > YOUNG_SECONDS}
+        self._note_progress(now, {context: wait for context, wait in waits.items() if wait.for_message})
+        for context, wait in waits.items():
+            if wait.is_over(now):
                 context.cancel()
+
+    @staticmethod
+    def _note_progress(now: float, waits: Mapping[grpc.ServicerContext, _Wait]) -> None:
+        if not waits:
+            return
+        received = received_by_peer()
+        peers = {context: peer_of(context.peer()) for context in waits}
+        begun = Counter(peers.values())
+        for context, wait in waits.items():
+            peer = peers[context]
+            if peer is not None and peer in received:
+                wait.note(now, received[peer], LEAST_BYTES * begun[peer])
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         watched = self._watched.get(details.method)
@@ -95,32 +143,32 @@ class CallPatience(grpc.ServerInterceptor):
         @functools.wraps(behaviour)
         def answer(messages: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
             for part in behaviour(requests(messages, context), context):
-                self._until[context] = self._clock() + ANSWER_SECONDS
+                self._waits[context] = _Wait(self._clock(), ANSWER_SECONDS, for_message=False)
                 try:
                     yield part  # goes on once the client has read it
                 finally:
-                    del self._until[context]
+                    del self._waits[context]
 
         return answer
 
     def _message(self, messages: Iterator[Any], context: grpc.ServicerContext) -> Any:
         """The one message of a unary request."""
-        self._until[context] = self._clock() + MESSAGE_SECONDS
+        self._waits[context] = _Wait(self._clock(), STILL_SECONDS)
         try:
             return next(messages)
         except StopIteration:
             abort(InvalidRequest("the call has no message"), context)
         finally:
-            del self._until[context]
+            del self._waits[context]
 
     def _messages(self, messages: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
         """The messages of a stream."""
         while True:
-            self._until[context] = self._clock() + PAUSE_SECONDS
+            self._waits[context] = _Wait(self._clock(), PAUSE_SECONDS)
             try:
                 message = next(messages)
             except StopIteration:
                 return
             finally:
-                del self._until[context]
+                del self._waits[context]
             yield message

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from otel_replay.access.projects import project_named
 from otel_replay.access.registry import Registry
-from otel_replay.query import LocalReplay
+from otel_replay.query import LocalReplay, missing
 from otel_replay.query.parameters import SEARCH, SESSIONS, STATS, TRACES, read_parameters, refuse_unknown, whole
 from otel_replay.query.recordings import MAX_PAGE_BYTES
 from otel_replay.query.times import parse_duration, parse_time
@@ -90,11 +90,12 @@ class Api:
 
     def _services(self, request: Request) -> Response:
         refuse_unknown(request.query_params, "")
-        return json_answer({"services": self._of(request).services()})
+        return json_answer(missing.document("services", self._of(request).services()))
 
     def _operations(self, request: Request) -> Response:
         refuse_unknown(request.query_params, "")
-        return json_answer({"operations": self._of(request).operations(request.path_params["id"])})
+        found = self._of(request).operations(request.path_params["id"])
+        return json_answer(missing.document("operations", found))
 
     def _trace_timeline(self, request: Request) -> Response:
         return _timeline_page(self._of(request).timeline(request.path_params["id"]), request)
@@ -109,7 +110,8 @@ class Api:
         """``TracesData``: OTLP/JSON, or the bytes as received for ``Accept: application/x-protobuf``."""
         trace_id = request.path_params["id"]
         if PROTOBUF in request.headers.get("accept", ""):
-            return Response(self._of(request).trace(trace_id), headers={"content-type": PROTOBUF})
+            found = self._of(request).trace(trace_id)
+            return Response(found, headers={"content-type": PROTOBUF, **missing.header(found)})
         return json_answer(self._of(request).trace_json(trace_id))
 
     def _recording(self, request: Request) -> Response:

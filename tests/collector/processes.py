@@ -68,6 +68,12 @@ class Process:
             self.kill()
             raise
 
+    def peak_mib(self) -> float:
+        """The most memory that it has had so far: VmHWM of proc(5)."""
+        assert self._popen is not None
+        status = Path(f"/proc/{self._popen.pid}/status").read_text()
+        return float(status.partition("VmHWM:")[2].split()[0]) / 1024
+
     def said(self) -> str:
         """The end of what it has written."""
         return self.log.read_text(errors="replace")[-4_000:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -12,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 from tests.collector.clients import CLIENTS, BySpan, by_span, stored
 from tests.collector.pipelines import post, recorded, recording, running
 from tests.collector.processes import collector, preset, receivers
-from tests.e2e.processes import command
+from tests.e2e.processes import Receiver, command
 from tests.outside.maximal import Maximal
 from tests.outside.outside import eventually
 from tests.outside.telemetry import page, span, traces
@@ -38,9 +39,37 @@ def test_what_was_sent_is_stored(name: str, tmp_path: Path) -> None:
             expected = without_schemas(spans) if name == "sample" else spans
             assert stored(pipeline.receiver, spans) == expected, client
         assert eventually(lambda: recording(pipeline.receiver, "s-recorded"), lambda found: len(found) == 11) == events
+        for client, spans in sent.items():
+            assert told_of(pipeline.receiver, f"s-{client}") == facts_of(spans), client
         if name == "fan-out":
             assert all(stored(pipeline.backend, spans) == spans for spans in sent.values())
         assert pipeline.collector.lost() == {}
+
+
+def told_of(receiver: Receiver, session: str) -> dict[str, Any]:
+    """The spans of a session's timeline, by their ids."""
+    found = requests.get(f"{receiver.url}/api/v1/sessions/{session}/timeline", timeout=20).json()
+    names = ("trace_id", "parent_span_id", "start_unix_nano", "end_unix_nano", "status")
+    return {
+        one["span_id"]: {**{name: one[name] for name in names}, "is call": one["kind"] == "interaction"}
+        for one in found["entries"]
+        if one["id"].startswith("span:")
+    }
+
+
+def facts_of(spans: BySpan) -> dict[str, Any]:
+    """The same of the spans themselves."""
+    return {
+        span_id.hex(): {
+            "trace_id": span.trace_id.hex(),
+            "parent_span_id": span.parent_span_id.hex(),
+            "start_unix_nano": str(span.start_time_unix_nano),
+            "end_unix_nano": str(span.end_time_unix_nano),
+            "status": ("unset", "ok", "error")[span.status.code],
+            "is call": any(one.key == "gen_ai.operation.name" for one in span.attributes),
+        }
+        for span_id, (*_, span) in spans.items()
+    }
 
 
 def test_every_field_of_a_trace_that_otlp_has_arrives(tmp_path: Path) -> None:

@@ -48,6 +48,11 @@ def read_until(connection: socket.socket, end: bytes) -> bytes:
 
 def grpc_call(method: str, *, encoding: str, message: bytes, compressed: bool) -> bytes:
     """The bytes of a connection with one unary call."""
+    return grpc_head(method, encoding) + grpc_message(message, compressed=compressed)
+
+
+def grpc_head(method: str, encoding: str = "identity") -> bytes:
+    """The bytes of a connection up to the message of its one call."""
     headers = {
         ":method": "POST",
         ":scheme": "http",
@@ -58,9 +63,13 @@ def grpc_call(method: str, *, encoding: str, message: bytes, compressed: bool) -
         "grpc-encoding": encoding,
     }
     head = b"".join(b"\x00" + _text(name) + _text(value) for name, value in headers.items())
+    return _PREFACE + _frame(_SETTINGS, 0, 0, b"") + _frame(_HEADERS, _END_HEADERS, 1, head)
+
+
+def grpc_message(message: bytes, *, compressed: bool = False) -> bytes:
+    """The one message of that call, in one frame: 16,379 bytes at most."""
     body = bytes([compressed]) + struct.pack(">I", len(message)) + message
-    frames = _frame(_SETTINGS, 0, 0, b"") + _frame(_HEADERS, _END_HEADERS, 1, head)
-    return _PREFACE + frames + _frame(_DATA, _END_STREAM, 1, body)
+    return _frame(_DATA, _END_STREAM, 1, body)
 
 
 def _text(text: str) -> bytes:

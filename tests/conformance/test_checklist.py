@@ -81,6 +81,8 @@ CHECKLIST: dict[str, list[str]] = {
     ],
     "who stands still holds nobody up": [
         f"{GRPC}::test_calls_that_send_no_message_stop_ingest_for_moments_only",
+        f"{GRPC}::test_dribbling_does_not_buy_time",
+        f"{GRPC}::test_a_message_that_comes_slowly_is_taken",
         f"{GRPC}::test_streams_that_pause_stop_neither_ingest_nor_queries",
         f"{GRPC}::test_64_stalled_recording_streams_leave_ingest_unchanged",
         f"{GRPC}::test_readers_that_stall_are_cut_off_for_those_behind_them",

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,6 +34,9 @@ pytestmark = pytest.mark.feature("X6")
 
 EXPORT = METHODS[Signal.TRACES]
 BODY = traces(span("c0" * 16, 1)).SerializeToString()
+
+CANCELLED = b"grpc-status\x011"
+"""As a trailer on the wire."""
 
 PAIRS, SAMPLE_SECONDS, LEAST_SHARE = (15, 1.0, 0.9) if settings().max_examples > 1_000 else (5, 0.3, 0.5)
 """How often ingest is measured with stalled streams and without, for how long each time, and what must be left of it:
@@ -144,7 +147,7 @@ def test_calls_that_send_no_message_stop_ingest_for_moments_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each takes a thread from the time its headers are there."""
-    monkeypatch.setattr(calls, "MESSAGE_SECONDS", 1.0)
+    monkeypatch.setattr(calls, "STILL_SECONDS", 1.0)
     end = threading.Event()
     with running(tmp_path / "replay.db") as outside, grpc.insecure_channel(outside.server.grpc_address) as other:
         held: Any = outside.channel.stream_unary(EXPORT)
@@ -155,6 +158,42 @@ def test_calls_that_send_no_message_stop_ingest_for_moments_only(
         codes = {one.exception(20).code() for one in holding}
         end.set()
     assert codes == {grpc.StatusCode.CANCELLED}
+
+
+@pytest.mark.slow
+def test_a_message_that_comes_slowly_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over far more time than it may stand still."""
+    monkeypatch.setattr(calls, "STILL_SECONDS", 2.0)
+    monkeypatch.setattr(calls, "LEAST_BYTES", 512)
+    message = raw.grpc_message(traces(span("c6" * 16, 1, name="n" * 12_000)).SerializeToString())
+    with running(tmp_path / "replay.db") as outside, raw.connected(outside.server.grpc_address) as connection:
+        connection.sendall(raw.grpc_head(EXPORT))
+        for start in range(0, len(message), 1_000):
+            time.sleep(0.5)
+            connection.sendall(message[start : start + 1_000])
+        raw.read_until(connection, b"grpc-status\x010")
+        assert has_trace(outside, "c6" * 16)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("limit", "least_bytes"), [("STILL_SECONDS", 512), ("MESSAGE_SECONDS", 1)])
+def test_dribbling_does_not_buy_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, least_bytes: int
+) -> None:
+    """A byte now and then is no progress, and what goes on and on ends, too."""
+    monkeypatch.setattr(calls, limit, 1.5)
+    monkeypatch.setattr(calls, "LEAST_BYTES", least_bytes)
+    message = raw.grpc_message(traces(span("c7" * 16, 1, name="n" * 12_000)).SerializeToString())
+    with running(tmp_path / "replay.db") as outside, raw.connected(outside.server.grpc_address) as connection:
+        connection.sendall(raw.grpc_head(EXPORT) + message[:1_000])
+        connection.settimeout(0.1)
+        sent, answer = 1_000, b""
+        while CANCELLED not in answer and sent < 1_200:
+            connection.sendall(message[sent : sent + 1])
+            sent += 1
+            with suppress(TimeoutError):
+                answer += connection.recv(65_536)
+    assert CANCELLED in answer
 
 
 @pytest.mark.slow

@@ -175,6 +175,15 @@ def test_as_many_bad_spans_as_a_request_may_have(process: Process) -> None:
     assert_cheap(cost)
 
 
+def test_a_number_that_does_not_end(process: Process) -> None:
+    """Read as one number, each of its bytes would cost what all before it have cost."""
+    bomb = gzip.compress(b"\xff" * (16 * MIB) + b"\x0a" * (MAX_RECORDS + 1), 1)
+    answers: list[int] = []
+    cost = cost_of(process, lambda: answers.append(post(process, bomb, content_encoding="gzip").status_code))
+    assert answers == [400]
+    assert_cheap(cost)
+
+
 # What is odd inside
 
 

@@ -5,77 +5,31 @@ from __future__ import annotations
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 import otel_replay
 from otel_replay._pb.v1 import replay_pb2
-from otel_replay.errors import InvalidRequest, NotFound, StoreUnavailable
-from otel_replay.query import merged_statistics, parts
+from otel_replay.errors import NotFound
+from otel_replay.query import merged_statistics
 from otel_replay.store.base import STATISTICS_GROUPS
 from tests.e2e.processes import Program
 from tests.outside.access import ask, make_key
-from tests.outside.outside import JSON, Outside, answered, command, eventually, running
+from tests.outside.outside import JSON, PROTOBUF, Outside, answered, command, eventually, running
 from tests.outside.spread import CONVERSATIONS, SESSIONS, TRACES, WORDS, items
-from tests.outside.telemetry import CHAT, click, custom, page, span, span_id, traces
+from tests.outside.telemetry import CHAT, MS, click, page, span, span_id, traces
+from tests.outside.two import TRACE, Two, nobody, send, two, visit, waiting
 from tests.recording.pages import START_MS
 
+__all__ = ["two"]  # a fixture
 pytestmark = [pytest.mark.slow, pytest.mark.feature("C4")]
-
-TRACE = "c1" * 16
-
-
-class Two(NamedTuple):
-    """Two receivers, and a third in front of them."""
-
-    first: Outside
-    second: Outside
-    front: Outside
-
-    @property
-    def urls(self) -> list[str]:
-        return [self.first.url, self.second.url]
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[Two]:
-    with (
-        running(tmp_path / "first.db") as first,
-        running(tmp_path / "second.db") as second,
-        running(tmp_path / "front.db", upstreams=(first.url, second.url)) as front,
-    ):
-        yield Two(first, second, front)
-
-
-def send(receiver: Outside, *spans: Any, **told: Any) -> None:
-    assert receiver.post("/v1/traces", traces(*spans, **told).SerializeToString()).status_code == 200
-
-
-def nobody() -> str:
-    """An address where nobody listens."""
-    with socket.socket() as once:
-        once.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{once.getsockname()[1]}"
-
-
-def visit(two: Two) -> None:
-    """A session whose first page is at one receiver, with its server, and whose click is at the other; its call is at
-    both."""
-    told = {"session.id": "s1", "user.id": "ada", **CHAT}
-    send(two.first, span(TRACE, 20, attributes={"session.id": "s1"}))
-    for receiver in (two.first, two.second):
-        send(receiver, span(TRACE, 30, 20, attributes=told))
-    for seq, events in enumerate([page(), [click(10), custom(11, "click", trace_id=TRACE, span_id=span_id(20))]]):
-        (two.first, two.second)[seq].upload("s1", events, seq=seq)
 
 
 # What is spread
@@ -99,13 +53,9 @@ def test_whatever_is_spread_at_random_answers_as_one_receiver_that_has_all(tmp_p
         for path, told in questions():
             assert comparable(front.get(path, **told)) == comparable(whole.get(path, **told)), (path, told)
         compare_lists(whole, front)
+        compare_pieces(whole, front)
         compare_statistics(whole, front)
-
-
-def waiting(receiver: Outside) -> list[str]:
-    """What is stored and not worked off."""
-    told = receiver.get("/metrics", accept="text/plain").text
-    return [line for line in told.splitlines() if line.startswith("otel_replay_lag{") and not line.endswith(" 0.0")]
+        compare_without_a_front(whole, [first.url, second.url, front.url])
 
 
 def questions() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -144,6 +94,27 @@ FILTERS: tuple[dict[str, Any], ...] = (
 )
 
 
+TRACE_FILTERS: tuple[dict[str, Any], ...] = (
+    {},
+    {"service": "api"},
+    {"attr": "http.route=/cart"},
+    {"status": "error"},
+    {"min_duration": "15ms", "max_duration": "25ms"},
+    {"operation": "step 2"},
+    {"until": str((START_MS + 2_000) * 10**6)},
+)
+
+SEARCHES: tuple[dict[str, Any], ...] = (
+    *({"q": word} for word in WORDS),
+    {"q": "ref*"},
+    {"q": '"invoice 01"'},
+    {"q": WORDS[0], "user": "ada"},
+    {"q": WORDS[1], "label": "a"},
+    {"q": WORDS[2], "model": "gpt-4o"},
+    {"q": WORDS[3], "session": "s1"},
+)
+
+
 def compare_lists(whole: Outside, front: Outside) -> None:
     for told in FILTERS:
         path = "/api/v1/sessions"
@@ -151,12 +122,28 @@ def compare_lists(whole: Outside, front: Outside) -> None:
         assert front.document(path, **told) == {**wanted, "missing": []}, told
         for limit in (1, 2):
             assert paged(front, path, "sessions", limit=limit, **told) == wanted["sessions"], told
-    for told in ({}, {"service": "api"}, {"attr": "http.route=/cart"}, {"status": "error"}):
+    for told in TRACE_FILTERS:
         traces_of_one = whole.document("/api/v1/traces", **told)["traces"]
         assert paged(front, "/api/v1/traces", "traces", limit=2, **told) == traces_of_one, told
-    for word in WORDS:
-        hits = paged(whole, "/api/v1/search", "hits", q=word, wait="10s")
-        assert by_place(paged(front, "/api/v1/search", "hits", q=word, limit=2)) == by_place(hits), word
+    for told in SEARCHES:
+        hits = paged(whole, "/api/v1/search", "hits", wait="10s", **told)
+        found = paged(front, "/api/v1/search", "hits", limit=2, **told)
+        if "user" in told or "session" in told:  # where that is known only of the trace, and at another receiver
+            hits = [hit for hit in hits if hit in found or names_itself(whole, hit)]
+        assert by_place(found) == by_place(hits), told
+
+
+def names_itself(whole: Outside, hit: dict[str, Any]) -> bool:
+    """Whether a call names its session; else it has that of its trace."""
+    spans = TracesData.FromString(whole.get(f"/api/v1/traces/{hit['trace_id']}", PROTOBUF).content)
+    (found,) = (
+        one
+        for group in spans.resource_spans
+        for scope in group.scope_spans
+        for one in scope.spans
+        if one.span_id.hex() == hit["span_id"]
+    )
+    return any(attribute.key == "session.id" for attribute in found.attributes)
 
 
 def by_place(hits: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -174,6 +161,48 @@ def paged(receiver: Outside, path: str, name: str, **told: Any) -> list[dict[str
         cursor = page["next_cursor"]
         if cursor is None:
             return found
+
+
+def compare_pieces(whole: Outside, front: Outside) -> None:
+    """Pages by number, and parts of timelines."""
+    for number in (1, 2, 3):
+        asked = {"limit": 2, "page": number}
+        wanted = whole.document("/api/v1/sessions", **asked)["sessions"]
+        assert front.document("/api/v1/sessions", **asked)["sessions"] == wanted, number
+    for trace in TRACES:
+        path = f"/api/v1/traces/{trace}/timeline"
+        around = {"around": f"{trace}:{span_id(1)}", "window": "100ms"}
+        for told in ({"kinds": "interaction,agent,dom"}, around):
+            assert front.document(path, **told) == {**whole.document(path, **told), "missing": []}, (trace, told)
+        assert paged(front, path, "entries", limit=3) == paged(whole, path, "entries", limit=3), trace
+
+
+def compare_without_a_front(whole: Outside, urls: list[str]) -> None:
+    """All three by who asks."""
+    one, several = otel_replay.open(whole.url), otel_replay.open(urls)
+    try:
+        for trace in TRACES:
+            assert spans_of(several.trace(trace)) == spans_of(one.trace(trace))
+        for session in SESSIONS:
+            assert downloaded(several, session) == downloaded(one, session)
+        assert several.operations("worker") == one.operations("worker")
+        assert several.sessions(user="ada") == {**one.sessions(user="ada"), "missing": []}
+        assert several.traces(min_duration_ns=15 * MS) == {**one.traces(min_duration_ns=15 * MS), "missing": []}
+    finally:
+        one.close()
+        several.close()
+
+
+def downloaded(replay: Any, session: str) -> Any:
+    try:
+        return replay.recordings.download(session)
+    except NotFound:
+        return None
+
+
+def spans_of(data: bytes) -> list[bytes]:
+    found = TracesData.FromString(data).resource_spans
+    return sorted(one.SerializeToString() for group in found for scope in group.scope_spans for one in scope.spans)
 
 
 def compare_statistics(whole: Outside, front: Outside) -> None:
@@ -308,108 +337,6 @@ def test_the_program_takes_upstreams_from_its_variable(two: Two, tmp_path: Path)
         assert program.stop() == 0
 
 
-# Receivers that are away
-
-
-def test_what_is_missing_is_said_and_the_rest_is_answered(two: Two) -> None:
-    visit(two)
-    two.front.timeline("/api/v1/sessions/s1/timeline")
-    gone = nobody()
-    replay = otel_replay.open([*two.urls, gone])
-    (warning,) = replay.timeline(session_id="s1").warnings
-    assert warning.startswith(f"what {gone} holds is missing: no answer from {gone}")
-    for document in (replay.sessions(), replay.stats(), replay.search("x"), replay.traces(), replay.session("s1")):
-        assert [one["receiver"] for one in document["missing"]] == [gone]
-    assert replay.sessions()["total"] == 1
-    page_of = replay.recordings.page("s1").to_dict()
-    assert [one["receiver"] for one in page_of["missing"]] == [gone]
-    replay.close()
-
-
-def test_what_is_not_found_while_one_is_away_may_be_there(two: Two) -> None:
-    with_gone = otel_replay.open([*two.urls, nobody()])
-    with pytest.raises(StoreUnavailable, match="no session nowhere at the receivers that answer"):
-        with_gone.timeline(session_id="nowhere")
-    with_gone.close()
-    replay = otel_replay.open(two.urls)
-    with pytest.raises(NotFound):
-        replay.timeline(session_id="nowhere")
-    replay.close()
-    assert two.front.get("/api/v1/sessions/nowhere/timeline").status_code == 404
-
-
-def test_when_all_are_away_that_is_an_error() -> None:
-    replay = otel_replay.open([nobody(), nobody()])
-    with pytest.raises(StoreUnavailable, match="none of the receivers answers"):
-        replay.sessions()
-    replay.close()
-    with pytest.raises(InvalidRequest, match="nothing to open"):
-        otel_replay.open([])
-
-
-def test_a_receiver_that_takes_the_question_and_never_answers(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    visit(two)
-    two.front.timeline("/api/v1/sessions/s1/timeline")
-    monkeypatch.setattr(parts, "PATIENCE_S", (1.0, 1.0))
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        replay = otel_replay.open([two.first.url, url])
-        found = replay.timeline(session_id="s1")
-        silent.settimeout(5)
-        silent.accept()[0].close()
-        silent.settimeout(0)
-        with pytest.raises(BlockingIOError):
-            silent.accept()  # it is asked once: the rest of the answer does not wait for it again
-        replay.close()
-    assert (found.calls, len(found.warnings)) == (1, 1)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"<html>",
-        b"[]",
-        b'{"version": 2, "answers": []}',
-        b'{"version": 1, "answers": []}',
-        b'{"version": 1, "answers": [5]}',
-        b'{"version": 1, "answers": [{"is": {"sessions": [{"session": 5}]}}]}',
-        b'{"version": 1, "answers": [{"is": ' + b"[" * 5_000 + b"]" * 5_000 + b"}]}",
-    ],
-)
-def test_a_receiver_that_answers_nonsense_is_missing(two: Two, answer: bytes) -> None:
-    visit(two)
-    with saying(answer) as url:
-        replay = otel_replay.open([two.first.url, url])
-        found = replay.sessions()
-        replay.close()
-    assert [one["session_id"] for one in found["sessions"]] == ["s1"]
-    ((missing,),) = [found["missing"]]
-    assert (missing["receiver"], "cannot be read" in missing["reason"]) == (url, True)
-
-
-@contextmanager
-def saying(answer: bytes) -> Iterator[str]:
-    """The address of a server that answers all questions so."""
-
-    class Always(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(200)
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Always) as server:
-        threading.Thread(target=server.serve_forever).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-
-
 def test_a_bad_question_is_the_askers(two: Two) -> None:
     for path, told in (
         ("/api/v1/sessions", {"cursor": "nonsense"}),
@@ -438,6 +365,11 @@ def test_keys_are_passed_on_and_projects_kept_apart(tmp_path: Path) -> None:
         with running(tmp_path / "keyless.db", upstreams=(up.url,)) as front:
             (missing,) = front.document("/api/v1/sessions")["missing"]
             assert (missing["receiver"], "key" in missing["reason"]) == (up.url, True)
+        for bad in (writing, "orpl_of_nobody"):
+            with running(tmp_path / f"{bad}.db", upstreams=(up.url,), upstream_key=bad) as front:
+                for path in ("/api/v1/sessions", "/api/v1/services"):
+                    (missing,) = front.document(path)["missing"]
+                    assert (missing["receiver"], "key" in missing["reason"]) == (up.url, True), missing
         assert ask(up, "POST", "/api/v1/facts", writing, json={"version": 1, "questions": []}).status_code == 403
 
 
