@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -68,8 +70,15 @@ def _welcome(url: str, session_id: str, example_url: str | None) -> str:
     1. play the sample session:  {url}/#/sessions/{session_id}
     2. {chat}
        and find yourself at the top of the list
-    3. send your own telemetry:  OTEL_EXPORTER_OTLP_ENDPOINT={url} python your_app.py
-       and read it back:         otel-replay sessions
+    3. send your own telemetry:  export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_EXPORTER_OTLP_ENDPOINT={url}
+       and read it back:         {_command()} traces --url {url}
 
   Ctrl-C stops everything.
 """
+
+
+def _command() -> str:
+    """How whoever reads this starts it: in a checkout it is not on the path of their shell."""
+    program = Path(sys.argv[0])
+    is_here = program.name == "otel-replay" and program.is_relative_to(Path.cwd())
+    return str(program.relative_to(Path.cwd())) if is_here else "otel-replay"

@@ -69,6 +69,8 @@ def open_grpc_port(server: grpc.Server, settings: Settings) -> str:
     """The address that ``server`` will serve, once it is started."""
     host, tls = in_address(settings.host), grpc_credentials(settings)
     address = f"{host}:{settings.grpc_port}"
+    with ExitStack() as parts:  # says why it cannot be opened, where grpcio writes that to standard error
+        bind(parts, settings.host, "--grpc-port", settings.grpc_port)
     try:
         port = server.add_secure_port(address, tls) if tls else server.add_insecure_port(address)
     except RuntimeError as error:

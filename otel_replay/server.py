@@ -17,6 +17,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
@@ -38,8 +40,9 @@ from otel_replay.query.privacy import PrivacyDesk
 from otel_replay.query.several import SeveralReplay
 from otel_replay.query.worker import ReaderProcess, with_reader_process
 from otel_replay.receiver import calls
-from otel_replay.receiver.answers import refused
+from otel_replay.receiver.answers import PATHS, is_otlp, refused
 from otel_replay.receiver.batching import BatchingHandler
+from otel_replay.receiver.complaints import Complaints
 from otel_replay.receiver.grpc import SERVICES, GrpcReceiver
 from otel_replay.receiver.http import HttpReceiver, Shortcut
 from otel_replay.receiver.in_flight import InFlight
@@ -159,6 +162,7 @@ class Server:
         self._rows = SharedRows(self._settings.database)
         parts.callback(self._rows.close)
         self._measures, self._in_flight = Measures(), InFlight(self._in_flight_bytes())
+        self._complaints = Complaints()
         name_of, redacted = self.registry.project_name, self._measures.redacted
         redaction = ProjectRedaction(rules.policies, store.redaction_key, name_of, redacted)
         self._measures.count_late(lambda: store.tombstones.dropped)
@@ -234,7 +238,7 @@ class Server:
         """All routes; on ``telemetry_port``, where there is one of its own, only those that the table serves there."""
         limit, threads = self._settings.max_body_bytes, _pool(parts, "http", INGEST_THREADS)
         receiver = HttpReceiver(
-            self.handler, self._guard, threads, self._in_flight, self._measures, limit, time.time_ns
+            self.handler, self._guard, threads, self._in_flight, self._measures, limit, time.time_ns, self._complaints
         )
         queries = QueryThreads()
         visits = VisitRoutes(receiver, self.replay, self.registry, lambda: secrets.token_hex(16))
@@ -251,9 +255,10 @@ class Server:
         ]
         routes = guarded(routes, self._guard, self._note, self._measures.refused)
         self.routes = [*ingest, *routes]
-        app: ASGIApp = _application(self.routes)
+        app: ASGIApp = _application(self.routes, self._complaints)
         if telemetry_port is not None:
-            app = ByPort(telemetry_port, _application([*ingest, *everywhere(routes)]), app)
+            ingesting = _application([*ingest, *everywhere(routes)], self._complaints)
+            app = ByPort(telemetry_port, ingesting, app)
         return Shortcut(app, receiver)
 
     def _start_grpc(self, parts: ExitStack) -> None:
@@ -265,10 +270,13 @@ class Server:
         size = ("grpc.max_receive_message_length", self._settings.max_body_bytes)
         server = grpc.server(
             threads,
-            interceptors=[GuardingInterceptor(self._guard, self._note, self._measures.refused), patience],
+            interceptors=[
+                GuardingInterceptor(self._guard, self._note, self._measures.refused, self._complaints),
+                patience,
+            ],
             options=[size, ("grpc.so_reuseport", 0), *calls.OPTIONS],
         )
-        receiver = GrpcReceiver(self.handler, self._in_flight, self._measures)
+        receiver = GrpcReceiver(self.handler, self._in_flight, self._measures, self._complaints)
         server.add_generic_rpc_handlers(receiver.otlp_handlers())
         service = ReplayService(UploadRpcs(receiver), self.replay, queries)
         replay_pb2_grpc.add_ReplayServiceServicer_to_server(service, server)
@@ -285,8 +293,14 @@ class Server:
             health_service.set(name, health_pb2.HealthCheckResponse.SERVING)
 
 
-def _application(routes: list[BaseRoute]) -> Starlette:
-    app = Starlette(routes=routes, exception_handlers={HTTPException: refused})
+def _application(routes: list[BaseRoute], complaints: Complaints) -> Starlette:
+    async def nowhere(request: Request, error: Exception) -> Response:
+        if is_otlp(request):
+            words = f"{request.method} {request.url.path[:200]}: OTLP is taken by POST at {', '.join(PATHS)}"
+            complaints.tell("http address", words)
+        return await refused(request, error)
+
+    app = Starlette(routes=routes, exception_handlers={HTTPException: nowhere})
     app.router.redirect_slashes = False  # OTLP clients do not follow redirects with their data
     return app
 

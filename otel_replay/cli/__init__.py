@@ -9,10 +9,14 @@ import click
 
 from otel_replay import __version__
 from otel_replay.cli import care, keys, privacy, reading, serving
+from otel_replay.cli.options import examples
 from otel_replay.cli.show import harmless
-from otel_replay.errors import InvalidRequest, NotFound, ReplayError, UnsupportedRequest
+from otel_replay.errors import InvalidRequest, NotFound, ReplayError, Unauthenticated, UnsupportedRequest
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_FOUND = 1, 2, 4
+
+KEY_HINT = "give it with --key, or in OTEL_REPLAY_KEY; otel-replay keys create makes one"
+"""In place of how programs send one, which servers tell."""
 
 LATER = {
     "export": "exporting sessions",
@@ -25,7 +29,10 @@ LATER = {
 
 
 class _Commands(click.Group):
-    """Knows the commands that come later, so that asking for one is answered with that."""
+    """Lists commands as they are added, and knows those that come later: asking for one is answered with that."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in LATER:
@@ -33,7 +40,13 @@ class _Commands(click.Group):
         return super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "otel-replay serve", "otel-replay sessions", "otel-replay timeline TRACE_ID", "otel-replay serve --help"
+    ),
+)
 @click.version_option(__version__, prog_name="otel-replay")
 def cli() -> None:
     """Session replay, traces and LLM calls in one small OpenTelemetry receiver."""
@@ -69,8 +82,8 @@ def main() -> NoReturn:
         sys.exit(EXIT_FAILED)
     except ReplayError as error:
         click.echo(f"otel-replay: {harmless(error.message)}", err=True)
-        if error.hint:
-            click.echo(f"  {harmless(error.hint)}", err=True)
+        if hint := KEY_HINT if isinstance(error, Unauthenticated) else error.hint:
+            click.echo(f"  {harmless(hint)}", err=True)
         sys.exit(_exit_code(error))
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone; so has the reason to complain

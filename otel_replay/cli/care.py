@@ -11,19 +11,19 @@ from typing import Any
 import click
 
 from otel_replay.cli import show
-from otel_replay.cli.options import database_option, form_option
+from otel_replay.cli.options import database_option, examples, form_option
 
 EXIT_DAMAGED = 1
 
 
-@click.command()
+@click.command(epilog=examples("otel-replay check --db replay.db"))
 @database_option("SQLite file to check.")
 @form_option("text", "json")
 def check(db: Path, form: str) -> None:
-    """Read every byte of a file, and say what is damaged; exit code 1 if anything is.
+    """Read every byte of a file, and say what is damaged.
 
-    Pages and indexes are checked by SQLite; blocks of spans and logs, what was said, recordings and page events by the
-    checksums they are stored with; and what refers to what. Nothing is changed.
+    Exit code 1 if anything is. Pages and indexes are checked by SQLite; blocks of spans and logs, what was said,
+    recordings and page events by the checksums they are stored with; and what refers to what. Nothing is changed.
     """
     from otel_replay.store.sqlite.integrity import check as check_file
 
@@ -34,14 +34,15 @@ def check(db: Path, form: str) -> None:
         sys.exit(EXIT_DAMAGED)
 
 
-@click.command()
+@click.command(epilog=examples("otel-replay backup copy.db --db replay.db"))
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @database_option("SQLite file to copy.")
 @form_option("text", "json")
 def backup(file: Path, db: Path, form: str) -> None:
-    """Copy the database to FILE as it is now, and check the copy; a server may write on meanwhile.
+    """Copy the database to FILE as it is now, and check the copy.
 
-    FILE must not exist. The copy is a database like any other: read it with --db, or put it in the place of a lost one.
+    A server may write on meanwhile. FILE must not exist. The copy is a database like any other: read it with --db, or
+    put it in the place of a lost one.
     """
     from otel_replay.store.sqlite.backup import copy_database
     from otel_replay.store.sqlite.integrity import check as check_file

@@ -11,7 +11,15 @@ import click
 
 from otel_replay.cli import show
 from otel_replay.cli.desk import desk_at, registry_of
-from otel_replay.cli.options import Duration, database_option, form_option, option, server_access, server_options
+from otel_replay.cli.options import (
+    Duration,
+    database_option,
+    examples,
+    form_option,
+    option,
+    server_access,
+    server_options,
+)
 
 
 class _Desk(Protocol):
@@ -28,7 +36,7 @@ class _Desk(Protocol):
 
 @click.group()
 def keys() -> None:
-    """Make, list, replace and revoke keys, and make links that log a browser in.
+    """Make, list, replace and revoke keys; links that log in.
 
     The first key with the scope admin closes the server: from then on every request needs a key.
     """
@@ -40,7 +48,13 @@ def _desk_options(command: Any) -> Any:
     )
 
 
-@keys.command()
+@keys.command(
+    epilog=examples(
+        "otel-replay keys create me --scope read --scope share --scope admin",
+        "otel-replay keys create ci --scope ingest --project shop --expires 90d",
+        "otel-replay keys create web --scope ingest --origin https://app.example.com",
+    )
+)
 @click.argument("name")
 @option(
     "--scope",
@@ -64,7 +78,7 @@ def create(db: Path, url: str | None, form: str, **given: Any) -> None:
         show.print_answer(form, desk.create_key(_told(given)), show.print_new_key)
 
 
-@keys.command(name="list")
+@keys.command(name="list", epilog=examples("otel-replay keys list --format json"))
 @_desk_options
 def list_keys(db: Path, url: str | None, form: str) -> None:
     """What keys there are."""
@@ -72,17 +86,20 @@ def list_keys(db: Path, url: str | None, form: str) -> None:
         show.print_answer(form, desk.keys(), show.print_keys)
 
 
-@keys.command()
+@keys.command(epilog=examples("otel-replay keys rotate 00000002 --overlap 24h"))
 @click.argument("key_id")
 @option("--overlap", "overlap_ns", type=Duration(), default="24h", show_default=True, help="The old one holds as long.")
 @_desk_options
 def rotate(key_id: str, db: Path, url: str | None, form: str, **given: Any) -> None:
-    """Make a key like KEY_ID, which ends after the overlap; links that it made stay."""
+    """Make a key like KEY_ID, which ends after the overlap.
+
+    Links that it made stay.
+    """
     with _desk(db, url) as desk:
         show.print_answer(form, desk.rotate_key(key_id, _told(given)), show.print_new_key)
 
 
-@keys.command()
+@keys.command(epilog=examples("otel-replay keys revoke 00000001"))
 @click.argument("key_id")
 @_desk_options
 def revoke(key_id: str, db: Path, url: str | None, form: str) -> None:
@@ -91,7 +108,7 @@ def revoke(key_id: str, db: Path, url: str | None, form: str) -> None:
         show.print_answer(form, desk.revoke_key(key_id), lambda one: click.echo(f"{one['id']} is {one['state']}"))
 
 
-@keys.command()
+@keys.command(epilog=examples("otel-replay keys link"))
 @option("--project", help="Whose data it shows.")
 @_desk_options
 def link(db: Path, url: str | None, form: str, **given: Any) -> None:

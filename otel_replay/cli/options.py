@@ -49,6 +49,22 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since clic
             self.fail(str(error), param, ctx)
 
 
+class Address(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5
+    """The address of a server."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not str(value).startswith(("http://", "https://")):
+            self.fail(f"{value!r} cannot be opened: write it with its scheme, http://127.0.0.1:4318", param, ctx)
+        return str(value)
+
+
+def examples(*lines: str) -> str:
+    """The epilog of a command: lines that can be copied, shown as they stand."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
 def form_option(*forms: str) -> Callable[[Function], Function]:
     """``--format``; the first is what is written unless told otherwise."""
     return option("--format", "form", type=click.Choice(forms), default=forms[0], show_default=True, help="Output.")
@@ -107,7 +123,7 @@ def wait_option(until: str) -> Callable[[Function], Function]:
 def source_options(command: Function) -> Function:
     """``--db`` and ``--url``: where to read from, of which :func:`opened` makes one."""
     text = "Ask a running server (http://127.0.0.1:4318), not a file; repeatable: several answer as one."
-    url = option("--url", metavar="URL", multiple=True, callback=_one_or_several, help=text)
+    url = option("--url", type=Address(), metavar="URL", multiple=True, callback=_one_or_several, help=text)
     return database_option("SQLite file to read.")(url(_access_options(command)))
 
 
@@ -126,7 +142,8 @@ def address_options(command: Function) -> Function:
 
 
 def _address_option(command: Function) -> Function:
-    return option("--url", metavar="URL", help="Ask a running server (http://127.0.0.1:4318), not a file.")(command)
+    text = "Ask a running server (http://127.0.0.1:4318), not a file."
+    return option("--url", type=Address(), metavar="URL", help=text)(command)
 
 
 def _access_options(command: Function) -> Function:

@@ -14,6 +14,7 @@ from otel_replay.cli.desk import desk_at, registry_of
 from otel_replay.cli.options import (
     address_options,
     database_option,
+    examples,
     form_option,
     option,
     server_access,
@@ -35,7 +36,7 @@ def _project_option(text: str) -> Callable[[Any], Any]:
     return option("--project", metavar="NAME", help=f"{text}; else that of the key, or the default one.")
 
 
-@click.command()
+@click.command(epilog=examples("otel-replay erase --session SESSION_ID", "otel-replay erase --user u1 --project shop"))
 @option("--session", metavar="ID", help="Erase this session with its traces, logs and recordings.")
 @option("--trace", metavar="ID", help="Erase this trace.")
 @option("--user", metavar="ID", help="Erase all sessions of this user, and all that names the user.")
@@ -70,7 +71,7 @@ def erase(
     project: str | None,
     **subject: str | None,
 ) -> None:
-    """Erase a session, a trace, a user, or what a leaked key wrote, for good.
+    """Erase a session, trace, user, or what a key wrote, for good.
 
     It goes from every table, index, text and free page, and senders that try again for a week do not bring it back.
     """
@@ -85,7 +86,7 @@ def erase(
         show.print_answer(form, desk.erase(told | _in(project)), _print_erased)
 
 
-@click.command()
+@click.command(epilog=examples("otel-replay prune", "otel-replay prune --all-projects --vacuum --config replay.toml"))
 @_project_option("Prune this project")
 @option("--all-projects", is_flag=True, help="Prune every project that has a rule for it.")
 @option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Rules, where no server runs.")
@@ -102,7 +103,10 @@ def prune(
     project: str | None,
     all_projects: bool,
 ) -> None:
-    """Forget what is older, or more, than the server's [retention] says. Freed space is used again."""
+    """Forget what is older, or more, than [retention] says.
+
+    The rules are those of the running server, else of --config. Freed space is used again.
+    """
     with _desk(db, url, config) as desk:
         if vacuum and not isinstance(desk, _Local):
             raise click.UsageError("--vacuum writes the file anew: stop the server first.")
@@ -112,7 +116,7 @@ def prune(
             desk.vacuum()
 
 
-@click.command()
+@click.command(epilog=examples("otel-replay audit", "otel-replay audit --session SESSION_ID"))
 @option("--session", metavar="ID", help="Only what was done to this session.")
 @option("--trace", metavar="ID", help="Only what was done to this trace.")
 @option("--user", metavar="ID", help="Only what was done to this user.")
@@ -122,7 +126,10 @@ def prune(
 @database_option("SQLite file; its running server is asked.")
 @form_option("text", "json")
 def audit(db: Path, url: str | None, form: str, limit: int, project: str | None, **subject: str | None) -> None:
-    """Who read, exported, shared or erased what, newest first; ids are kept as hashes, so ask for one."""
+    """Who read, exported, shared or erased what, newest first.
+
+    Ids are kept as hashes: ask for one, and it is found.
+    """
     given = [{"kind": kind, "id": name} for kind, name in subject.items() if name]
     if len(given) > 1:
         raise click.UsageError("Ask for one of --session, --trace, --user.")

@@ -13,6 +13,7 @@ from otel_replay.cli.options import (
     Duration,
     Time,
     call_options,
+    examples,
     form_option,
     limit_option,
     opened,
@@ -24,7 +25,12 @@ from otel_replay.cli.options import (
 )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "otel-replay timeline 4bf92f3577b34da6a3ce929d0e0e4736",
+        "otel-replay timeline --session SESSION_ID --format json --url http://127.0.0.1:4318",
+    )
+)
 @click.argument("trace_id", required=False)
 @option("--session", "session_id", metavar="ID", help="The timeline of a session.")
 @option("--conversation", "conversation_id", metavar="ID", help="The timeline of a conversation.")
@@ -38,7 +44,10 @@ def timeline(
     url: str | list[str] | None,
     form: str,
 ) -> None:
-    """The whole story of a trace, a session or a conversation, in order."""
+    """The story of a trace, a session or a conversation, in order.
+
+    TRACE_ID is 32 hexadecimal digits, as logs and traceparent headers have it.
+    """
     if sum(map(bool, (trace_id, session_id, conversation_id))) != 1:
         raise click.UsageError("Name one of TRACE_ID, --session ID and --conversation ID.")
     with opened(db, url) as replay:
@@ -52,7 +61,12 @@ def timeline(
             show.print_json(entry.to_dict())
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "otel-replay sessions --user u1 --since 2d --has-error",
+        "otel-replay sessions --model gpt-4o --text refund --format json",
+    )
+)
 @option("--user", help="Only sessions of this user.id.")
 @option("--feature", help="Only sessions of this feature.")
 @option("--label", help="Only sessions with this label.")
@@ -80,7 +94,7 @@ def sessions(db: Path, url: str | list[str] | None, form: str, **filters: Any) -
     show.print_answer(form, found, show.print_sessions)
 
 
-@click.command()
+@click.command(epilog=examples("otel-replay stats --by feature --since 7d", "otel-replay stats --session SESSION_ID"))
 @option(
     "--by",
     type=click.Choice(
@@ -97,9 +111,9 @@ def sessions(db: Path, url: str | list[str] | None, form: str, **filters: Any) -
 @source_options
 @form_option("text", "json")
 def stats(db: Path, url: str | list[str] | None, form: str, **filters: Any) -> None:
-    """What model calls cost, how long they took, how many failed; each counted once, whoever tells of it.
+    """What calls cost, how long they took, how many failed.
 
-    By variant they stand side by side.
+    Each call of a model counts once, whoever tells of it. By variant they stand side by side.
 
     Times are widened to whole hours, to whole days by user and by day; percentiles are within 1 %.
     """
@@ -108,7 +122,12 @@ def stats(db: Path, url: str | list[str] | None, form: str, **filters: Any) -> N
     show.print_answer(form, found, show.print_stats)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "otel-replay search refund --since 2d",
+        "otel-replay search '\"where is my order\" refun*' --model gpt-4o",
+    )
+)
 @click.argument("query")
 @call_options("in calls")
 @period_options("Said")
@@ -117,16 +136,22 @@ def stats(db: Path, url: str | list[str] | None, form: str, **filters: Any) -> N
 @source_options
 @form_option("text", "json")
 def search(query: str, db: Path, url: str | list[str] | None, form: str, **filters: Any) -> None:
-    """What was said in prompts, answers and tool calls, newest first; each text once, where it was said first.
+    """What was said in prompts, answers and tool calls.
 
-    Every word has to occur. "Words in quotes" have to follow each other, and refun* is the beginning of a word.
+    Newest first; each text once, where it was said first. Every word has to occur. "Words in quotes" have to follow
+    each other, and refun* is the beginning of a word.
     """
     with opened(db, url) as replay:
         found = replay.search(query, **filters)
     show.print_answer(form, found, show.print_hits)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "otel-replay traces --service checkout --status error --since 2h",
+        "otel-replay traces --attr http.response.status_code=500 --min-duration 250ms",
+    )
+)
 @option("--service", help="Only spans of this service.")
 @option("--operation", help="Only spans of this name.")
 @option(
@@ -144,7 +169,7 @@ def search(query: str, db: Path, url: str | list[str] | None, form: str, **filte
 @source_options
 @form_option("text", "json")
 def traces(db: Path, url: str | list[str] | None, form: str, **filters: Any) -> None:
-    """Traces with a span that is all that was asked for, newest first.
+    """Which traces have a span that is all of this, newest first.
 
     An attribute's value is a string, or a number or boolean where it is written like one: --attr http.route=/cart
     --attr http.response.status_code=500. In quotes it is a string (n='"5"'), * stands for any value, and the prefixes
@@ -155,7 +180,12 @@ def traces(db: Path, url: str | list[str] | None, form: str, **filters: Any) -> 
     show.print_answer(form, found, show.print_traces)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "otel-replay recording SESSION_ID -o events.json",
+        "otel-replay recording SESSION_ID --stream main --from 15m",
+    )
+)
 @click.argument("session_id")
 @option("--stream", help="The stream (tab) to write, where a session has several.")
 @option("--from", "from_unix_nano", type=Time(), help="From the nearest full snapshot before this time on.")

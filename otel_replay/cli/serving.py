@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from otel_replay.cli.options import database_option, form_option, option
+from otel_replay.cli.options import database_option, examples, form_option, option
 from otel_replay.config import LOOPBACK_ORIGINS, Settings
 
 STOP_WITHIN_S = 9
@@ -22,14 +22,25 @@ FAILED = 1
 PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "otel-replay serve",
+        "otel-replay serve --db /var/lib/replay.db --config replay.toml",
+        "otel-replay serve --grpc-port 14317 --http-port 14318",
+        "otel-replay serve --browser-origins 'https://app\\.example\\.com'",
+    )
+)
 @database_option("SQLite file.")
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option(
     "--grpc-port", type=click.IntRange(0, 65535), default=4317, show_default=True, help="OTLP/gRPC; 0: any free port."
 )
 @option("--http-port", type=click.IntRange(0, 65535), default=4318, show_default=True, help="OTLP/HTTP, API and page.")
-@option("--browser-origins", default=LOOPBACK_ORIGINS, help="Regular expression: web origins that may send.")
+@option(
+    "--browser-origins",
+    default=LOOPBACK_ORIGINS,
+    help="Regular expression for whole web origins whose pages may send; loopback unless told.",
+)
 @option("--ui-port", type=click.IntRange(0, 65535), help="A port of its own for page and API.")
 @option("--allow-unauthenticated", is_flag=True, help="Serve whoever asks, until there is an admin key.")
 @option("--tls-cert", type=PEM, help="Certificate with its chain, PEM: both ports speak TLS.")
@@ -70,10 +81,15 @@ def serve(
     demo_port: int,
     **further: Any,
 ) -> None:
-    """Receive telemetry and recordings, and serve the page."""
+    """Receive telemetry and recordings, and serve the page.
+
+    OTLP over gRPC and HTTP on two ports; recorder, page and API are on the second. Without keys it serves this machine
+    alone: otel-replay keys create makes one. Ctrl-C ends it; what was acknowledged is on disk.
+    """
     from otel_replay.server import Server, collect_garbage_rarely, keep_memory_together
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its name for all that is no access
     server = Server(Settings(db, host, grpc_port, http_port, **further))
     stopping = _stop_on_signals()
     keep_memory_together()
@@ -83,8 +99,8 @@ def serve(
     try:
         click.echo(f"otel-replay: grpc {server.grpc_address}", err=True)
         click.echo(f"otel-replay: http {server.http_url}", err=True)
-        if server.ui_url != server.http_url:
-            click.echo(f"otel-replay: page {server.ui_url}", err=True)
+        click.echo(f"otel-replay: page {server.ui_url}", err=True)
+        click.echo(f"otel-replay: file {db.absolute()}", err=True)
         if demo:
             from otel_replay.demo import start_demo
 
@@ -126,7 +142,9 @@ def _leave_in_time() -> None:
     timer.start()
 
 
-@click.command()
+@click.command(
+    epilog=examples("otel-replay bench", "otel-replay bench --target host:4317 --api host:4318 --seconds 20")
+)
 @option(
     "--workload",
     type=click.Choice(["w1", "w2", "w2c", "recordings"]),
@@ -147,7 +165,10 @@ def _leave_in_time() -> None:
 @option("--work-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="For requests and databases.")
 @form_option("text", "json")
 def bench(form: str, **options: Any) -> None:
-    """How fast a receiver acknowledges spans or recordings; needs Linux and a C compiler."""
+    """How fast a receiver acknowledges spans or recordings.
+
+    It needs Linux, a C compiler, and the headers of nghttp2.
+    """
     from otel_replay.bench import run_bench
 
     run_bench(form, **options)

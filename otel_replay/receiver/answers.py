@@ -64,13 +64,18 @@ def problem(error: Exception) -> Response:
 async def refused(request: Request, error: Exception) -> Response:
     """The router's own answers, unknown addresses and methods: in OTLP's words where OTLP asks, else as a problem."""
     assert isinstance(error, HTTPException)
-    if request.scope["path"].startswith(OTLP_PATHS):
+    if is_otlp(request):
         status = Status(code=UNIMPLEMENTED, message=f"{error.detail}: {', '.join(PATHS)} take POST, and nothing else")
         kind = kind_of(request) if media_type(request) else JSON  # what a person opens in a browser
         return encoded(status, kind, error.status_code, dict(error.headers or {}))
     document = {"type": "about:blank", "title": error.detail, "status": error.status_code}
     headers = {"content-type": "application/problem+json", **(error.headers or {})}
     return Response(json.dumps(document), error.status_code, headers)
+
+
+def is_otlp(request: Request) -> bool:
+    """Whether a request to nowhere was meant as OTLP: exporters that are given half an address post to ``/``."""
+    return bool(request.scope["path"].startswith(OTLP_PATHS) or media_type(request) == PROTOBUF)
 
 
 _TITLES = {

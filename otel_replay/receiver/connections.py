@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from otel_replay.receiver.complaints import Complaints
+
 logger = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 60.0
@@ -30,13 +32,25 @@ MAX_HEAD_BYTES = 64 * 1024
 """Of request line and headers; a read of the socket, 256 KiB at most, may come on top. httptools has no limit."""
 
 
-class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # httptools', or h11's without it
-    """uvicorn's protocol, which gives up on a head that does not end."""
+HTTP2_BEGINS = b"PRI * HTTP/2.0"
+"""What a gRPC client sends first (RFC 9113, 3.4)."""
 
+GRPC_IS_ELSEWHERE = "this is the port of HTTP; gRPC is served on --grpc-port, 4317 unless told otherwise"
+
+
+class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # httptools', or h11's without it
+    """uvicorn's protocol, which gives up on a head that does not end, and tells gRPC where to go."""
+
+    complaints = Complaints()
     _head: object = None
     _head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
+        if self.scope is None and data.startswith(HTTP2_BEGINS):
+            self.complaints.tell("gRPC on the port of HTTP", GRPC_IS_ELSEWHERE)
+            # Not HTTP/2's own words, GOAWAY: clients would take the connection for a good one, and come again at once.
+            self.send_400_response(GRPC_IS_ELSEWHERE)
+            return
         super().data_received(data)
         cycle = self.cycle
         if cycle is None or cycle.scope is not self.scope:  # as in _head_is_whole, whose call would cost 0.4 us

@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from otel_replay.access.guard import RPC_CALLER
 from otel_replay.access.scopes import INGEST
 from otel_replay.model import Signal
+from otel_replay.receiver.complaints import Complaints
 from otel_replay.receiver.handler import Handler, Sender
 from otel_replay.receiver.in_flight import InFlight
 from otel_replay.receiver.measures import GRPC, Measures
@@ -35,8 +36,9 @@ SERVICES = {
 class GrpcReceiver:
     """What every ingest RPC goes through: counted while in flight, errors answered by the one table."""
 
-    def __init__(self, handler: Handler, in_flight: InFlight, measures: Measures) -> None:
+    def __init__(self, handler: Handler, in_flight: InFlight, measures: Measures, complaints: Complaints) -> None:
         self.handler = handler
+        self._complaints = complaints
         self._in_flight = in_flight
         self._measures = measures
 
@@ -55,6 +57,7 @@ class GrpcReceiver:
             told = answer(error)
             self._measures.answered(GRPC, route, told.grpc_code.name, size)
             self._measures.refused(GRPC, INGEST.scope, told.http_status)
+            self._complaints.of(f"{GRPC} {route}", error)
             abort(error, context)
         self._measures.answered(GRPC, route, "OK", size)
         return result

@@ -29,6 +29,7 @@ from otel_replay.model import Signal
 from otel_replay.receiver.answers import AS_JSON, JSON, PATHS, PROTOBUF, encoded, kind_of, otlp_failure, problem
 from otel_replay.receiver.batching import BatchingHandler
 from otel_replay.receiver.bodies import check_json, decompress, media_type, read_body, unsupported_media_type
+from otel_replay.receiver.complaints import Complaints
 from otel_replay.receiver.handler import Sender
 from otel_replay.receiver.in_flight import Hold, InFlight
 from otel_replay.receiver.measures import HTTP, Measures
@@ -76,6 +77,7 @@ class IngestRoute:
             response = self.failed(request, Stopping("the receiver is stopping", hint="send again in a second"))
         except Exception as error:  # noqa: BLE001 - the one table answers for every error
             response = self.failed(request, error)
+            self.receiver.complaints.of(f"{HTTP} {self.name}", error)
         self.receiver.measures.answered(HTTP, self.name, str(response.status_code), size)
         self.receiver.measures.refused(HTTP, INGEST.scope, response.status_code)
         await response(scope, receive, send)
@@ -199,6 +201,7 @@ class HttpReceiver:
         measures: Measures,
         max_body_bytes: int,
         clock: Callable[[], int],
+        complaints: Complaints,
     ) -> None:
         self.handler = handler
         self.guard = guard
@@ -207,6 +210,7 @@ class HttpReceiver:
         self.measures = measures
         self.max_body_bytes = max_body_bytes
         self.clock = clock
+        self.complaints = complaints
         # With a slash at the end too: OTLP clients do not follow redirects with their data.
         self._exports = {path + end: _Export(self, signal) for path, signal in PATHS.items() for end in ("", "/")}
         self._upload = _Upload(self)
@@ -223,7 +227,7 @@ class HttpReceiver:
         """A route of ingest, which pages may send to. OPTIONS belongs to it: CORS, inside, sees the preflight."""
         cors = Middleware(
             _Cors,
-            may_send_from=self.guard.may_send_from,
+            may_send_from=self._may_send_from,
             allow_methods=["POST"],
             allow_headers=["*"],
             allow_credentials=True,  # beacons come with cookies, which no route of ingest reads, or not at all
@@ -231,6 +235,14 @@ class HttpReceiver:
             max_age=7200,  # Chromium's own default is 5 s, and at unload only the preflight would arrive
         )
         return Route(path, app, methods=["POST", "OPTIONS"], middleware=[cors])
+
+    def _may_send_from(self, origin: str) -> bool:
+        """Where a page may not, its browser tells nobody but the page's console."""
+        if self.guard.may_send_from(origin):
+            return True
+        told = f"pages of {origin} may not send here (allow them with --browser-origins, or a key with --origin)"
+        self.complaints.tell(f"{HTTP} CORS", told)
+        return False
 
     def app_for(self, path: str) -> IngestRoute | None:
         """The route that serves a path, as the router would find it."""

@@ -12,11 +12,9 @@ from otel_replay.access.guard import RPC_CALLER
 from otel_replay.errors import InvalidRequest
 from otel_replay.receiver.grpc import GrpcReceiver, rpc_sender
 from otel_replay.recording.events import ms_to_unix_nano
+from otel_replay.recording.streams import DEFAULT_STREAM
 from otel_replay.recording.uploads import Document
 from otel_replay.store.base import ChunkReceipt
-
-DEFAULT_STREAM = "main"
-"""The stream of a sender that does not tell its tabs apart."""
 
 
 class UploadFacts(NamedTuple):

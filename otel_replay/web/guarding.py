@@ -22,6 +22,7 @@ from otel_replay.access.scopes import ROUTES, RPCS, Rule
 from otel_replay.errors import Forbidden
 from otel_replay.model import DEFAULT_PROJECT
 from otel_replay.receiver.answers import problem, refused
+from otel_replay.receiver.complaints import Complaints
 from otel_replay.receiver.grpc import abort
 from otel_replay.receiver.http import CALLER
 from otel_replay.receiver.measures import GRPC, HTTP
@@ -134,10 +135,11 @@ def _note(note: Note, caller: Caller, rule: Rule, kind: str, named: str, outcome
 class GuardingInterceptor(grpc.ServerInterceptor):
     """Lets RPCs in by the table; one that is not in the table is let in by nobody."""
 
-    def __init__(self, guard: Guard, note: Note, count_refusal: CountRefusal) -> None:
+    def __init__(self, guard: Guard, note: Note, count_refusal: CountRefusal, complaints: Complaints) -> None:
         self._guard = guard
         self._note = note
         self._count_refusal = count_refusal
+        self._complaints = complaints
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         handler = continuation(details)
@@ -152,6 +154,7 @@ class GuardingInterceptor(grpc.ServerInterceptor):
             if rule is not None and rule.audited:
                 _note(self._note, NOBODY, rule, "", "", "refused")
             self._count_refusal(GRPC, rule and rule.scope, answer(error).http_status)
+            self._complaints.of(GRPC, error)
             return _refusing(error)
         if rule.audited:
             return _on_behalf(handler, caller, functools.partial(self._note_request, caller, rule))

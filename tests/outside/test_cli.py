@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,11 @@ import click
 import pytest
 
 from otel_replay import __version__
-from otel_replay.cli import LATER, cli, main
+from otel_replay.cli import KEY_HINT, LATER, cli, main
 from otel_replay.config import environment_name
 from otel_replay.model import Signal
-from tests.outside.outside import Outside, answered, command
+from tests.outside.access import make_key
+from tests.outside.outside import Outside, answered, command, running
 from tests.outside.telemetry import CHAT, custom, page, span, traces
 
 COMMANDS = {
@@ -90,7 +92,9 @@ def test_every_option_reads_its_variable(name: str, option: click.Option) -> Non
         value = option.type.choices[-1]
     if isinstance(option.type, click.Path) and option.type.exists:
         value = "." if option.type.dir_okay else __file__
-    value = {"time": "15m", "duration": "1s", "boolean": "true"}.get(option.type.name, value)
+    value = {"time": "15m", "duration": "1s", "boolean": "true", "url": "http://127.0.0.1:1"}.get(
+        option.type.name, value
+    )
     one = COMMANDS[name]
     arguments = ["an id" for argument in one.params if isinstance(argument, click.Argument) and argument.required]
     needed = [one for one in one.params if isinstance(one, click.Option) and one.required and one is not option]
@@ -140,6 +144,8 @@ def test_commands_that_come_later_say_so(run: Any, name: str) -> None:
         (["recording"], "Missing argument 'SESSION_ID'"),
         (["serve", "--http-port", "70000"], "70000 is not in the range"),
         (["sessions", "--url", "ftp://example"], "'ftp://example' cannot be opened"),
+        (["sessions", "--url", "127.0.0.1:4318"], "write it with its scheme, http://127.0.0.1:4318"),
+        (["erase", "--user", "u", "--url", "127.0.0.1:4318"], "write it with its scheme, http://127.0.0.1:4318"),
     ],
 )
 def test_wrong_usage(run: Any, receiver: Outside, arguments: list[str], words: str) -> None:
@@ -184,6 +190,41 @@ def test_the_process_itself(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "there is no database at" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_missing_key(run: Any, tmp_path: Path) -> None:
+    with running(tmp_path / "replay.db") as closed:
+        make_key(closed, "admin")
+        for arguments in (["sessions", "--url", closed.url], ["keys", "list", "--db", str(closed.database)]):
+            code, out, err = run(*arguments)
+            assert (code, out) == (1, "")
+            assert err.splitlines()[0].startswith("otel-replay: a key is needed")
+            assert err.splitlines()[1] == f"  {KEY_HINT}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("taken", "free"), [("--grpc-port", "--http-port"), ("--http-port", "--grpc-port")])
+def test_a_taken_port_is_named_with_its_option(tmp_path: Path, taken: str, free: str) -> None:
+    """On two lines, without what grpcio writes of it."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        line = [
+            sys.executable,
+            "-m",
+            "otel_replay",
+            "serve",
+            taken,
+            port,
+            free,
+            "0",
+            "--db",
+            str(tmp_path / "replay.db"),
+        ]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    said, hint = done.stderr.splitlines()
+    assert said.startswith(f"otel-replay: port {port} cannot be opened: ")
+    assert hint.endswith(f"choose another with {taken}")
 
 
 # Output

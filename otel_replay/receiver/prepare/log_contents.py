@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from otel_replay.genai import DETAILS_EVENT
 from otel_replay.genai.contents import Range, ranges_at
-from otel_replay.otlp.encoded import Place, SpanPlaces, UnusualEncoding, varint
+from otel_replay.otlp.encoded import Place, SpanPlaces, UnusualEncoding, field
 
 _BODY, _ATTRIBUTE = 5, 6
 """Fields of ``LogRecord``."""
@@ -27,8 +27,8 @@ def log_contents(raw: bytes, event_name: str) -> tuple[Range, ...]:
     record that is encoded unlike protobuf libraries write it.
     """
     try:
-        attributes = [_attribute(raw, start, end) for field, start, end in _fields(raw) if field == _ATTRIBUTE]
-        bodies = [(start, end) for field, start, end in _fields(raw) if field == _BODY]
+        attributes = [_attribute(raw, start, end) for number, start, end in _fields(raw) if number == _ATTRIBUTE]
+        bodies = [(start, end) for number, start, end in _fields(raw) if number == _BODY]
         if event_name == DETAILS_EVENT:
             attributes += [place for start, end in bodies for place in _entries(raw, start, end)]
             return ranges_at(raw, SpanPlaces(sorted(attributes, key=itemgetter(1)), []))
@@ -40,8 +40,8 @@ def log_contents(raw: bytes, event_name: str) -> tuple[Range, ...]:
 
 def _entries(raw: bytes, at: int, end: int) -> Iterator[Place]:
     """The entries of a map."""
-    for field, start, last in _fields(raw, at, end):
-        if field == _MAP:
+    for number, start, last in _fields(raw, at, end):
+        if number == _MAP:
             yield from (_attribute(raw, *place) for entry, *place in _fields(raw, start, last) if entry == _ENTRY)
 
 
@@ -59,15 +59,6 @@ def _fields(raw: bytes, at: int = 0, end: int | None = None) -> Iterator[tuple[i
     """Number, start and end of each field that has a length; a message's bytes are well-formed."""
     end = len(raw) if end is None else end
     while at < end:
-        tag, at = varint(raw, at)
-        kind = tag & 7
-        if kind == 2:
-            size, at = varint(raw, at)
-            yield tag >> 3, at, at + size
-            at += size
-        elif kind == 0:
-            at = varint(raw, at)[1]
-        elif kind in (1, 5):
-            at += 8 if kind == 1 else 4
-        else:
-            raise UnusualEncoding("a group")
+        tag, start, at = field(raw, at)
+        if tag & 7 == 2:
+            yield tag >> 3, start, at

@@ -159,7 +159,8 @@ def _note_errors(
         if is_error and (session := naming.session_of(number)):
             digest = log_digest(project, log.around.resource, log.scope, log.raw)
             trace_id = log.record.trace_id if len(log.record.trace_id) == 16 else b""
-            found.error_rows.append(ErrorRow(session, digest, trace_id, capped(log.unix_nano)))
+            span_id = log.record.span_id if trace_id and len(log.record.span_id) == 8 else b""
+            found.error_rows.append(ErrorRow(session, digest, trace_id, capped(log.unix_nano), span_id))
 
 
 def _note_recording(log: _Log, origin: Origin, found: Findings) -> None:
