@@ -32,7 +32,7 @@ page: $(STATIC)/index.html ## build the web page and the script-tag recorder, wh
 .PHONY: test
 test: lint types page .build/peers/rotel/stamp ## everything a change has to pass; closes with pytest's summary line
 	@.ci/chromium && .ci/nghttp2 && .ci/dialects && .ci/collector
-	@pytest
+	@.ci/tests
 
 .PHONY: test-fast
 test-fast: .venv/stamp-test page ## the quick tests only (under a minute)
