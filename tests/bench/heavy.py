@@ -1,19 +1,20 @@
 """A heavy recording, 100,000 events in ten minutes: what it takes in the file, and the 20 seconds around a trace of it.
 
-A player needs a full snapshot to start from, so how much is read depends on how often a page is recorded anew: every
-five minutes by this project's recorder, and with every page that is loaded. Measured at five minutes, at one, and at
-ten seconds, where hardly more than the 20 seconds themselves is left to read.
+A player needs a full snapshot to start from, so how much is read depends on how often a page is recorded anew: by this
+project's recorder when the changes since the last time are many and outweigh it, and by others every five minutes or
+with every page that is loaded. Measured with both.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import re
 import secrets
 import sqlite3
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,10 +26,12 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from .ingest import POLL_S
+from .load import machine
 from .load.client import Address
 from .load.metrics import waiting
 from .load.pages import CHUNK_MS, START_MS, Events, Json, Visit
 from .load.spans import attributes
+from .promises import BY_RECORDER, EVERY_5_MINUTES
 from .queries import Timings, get
 from .rows import Row
 from .setup import Setup, say
@@ -38,7 +41,52 @@ CHUNKS = SECONDS * 1000 // CHUNK_MS
 AROUND_MS = 10_000
 TRACES = 40
 MS = 1_000_000
-CHECKOUTS_S = (300, 60, 10)
+
+
+@dataclass
+class Checkouts:
+    """The rule of ``checkouts.ts``: many changes since the last full snapshot, and more text than it."""
+
+    min_changes: int
+    weight: float
+    snapshot: int = 0
+    changed: int = 0
+    changes: int = 0
+
+    @classmethod
+    def of_recorder(cls) -> Checkouts:
+        source = (machine.ROOT / "otel_replay" / "browser" / "src" / "checkouts.ts").read_text("utf-8")
+        found = dict(re.findall(r"^const (\w+) = ([\d.]+);$", source, re.MULTILINE))
+        return cls(int(found["MIN_CHANGES"]), float(found["WEIGHT"]))
+
+    def take(self, events: list[Json]) -> None:
+        for event in events:
+            length = len(json.dumps(event, separators=(",", ":")))
+            if event["type"] == 4:
+                self.snapshot = self.changed = self.changes = 0
+            if event["type"] == 3:
+                self.changed, self.changes = self.changed + length, self.changes + 1
+            else:
+                self.snapshot += length
+
+    @property
+    def is_due(self) -> bool:
+        return self.changes >= self.min_changes and self.changed > self.weight * self.snapshot
+
+
+Rule = Callable[["Heavy"], bool]
+"""Whether a full snapshot is due."""
+
+
+def every_5_minutes(visit: Heavy) -> bool:
+    return visit.passed_ms - visit.snapshot_ms >= 300_000
+
+
+def by_recorder(visit: Heavy) -> bool:
+    return visit.checkouts.is_due
+
+
+RULES: dict[str, Rule] = {EVERY_5_MINUTES: every_5_minutes, BY_RECORDER: by_recorder}
 
 
 @dataclass
@@ -47,27 +95,36 @@ class Heavy(Visit):
 
     step_ms: float = SECONDS * 1000 / EVENTS
     passed_ms: float = 0.0
+    snapshot_ms: float = 0.0
+    checkouts: Checkouts = field(default_factory=Checkouts.of_recorder)
 
     def event(self, kind: int, data: Json) -> Json:
         self.passed_ms += self.step_ms
         return {"type": kind, "data": data, "timestamp": START_MS + int(self.passed_ms)}
 
-    def chunks(self, checkout_ms: int) -> Iterator[Events]:
-        """One for every five seconds."""
+    def chunks(self, is_due: Rule) -> Iterator[Events]:
+        """One for every five seconds; another begins with each full snapshot."""
         act = (self.move, self.move, self.answer, self.answer, self.cards, self.typing)
+        events = self.snapshot()
         for number in range(CHUNKS):
-            events: list[Json] = []
-            if number * CHUNK_MS % checkout_ms == 0:
-                events += self.snapshot()
             while self.passed_ms < (number + 1) * CHUNK_MS:
-                events += self.rng.choice(act)()
+                happened = list(self.rng.choice(act)())
+                self.checkouts.take(happened)
+                events += happened
+                if is_due(self):
+                    yield Events.of(events)
+                    events = self.snapshot()
             yield Events.of(events)
+            events = []
 
     def snapshot(self) -> list[Json]:
+        self.snapshot_ms = self.passed_ms
         self.containers.clear()
         self.added.clear()
         meta = self.event(4, {"href": "https://shop.example.com/assistant", "width": 1280, "height": 800})
-        return [meta, self.event(2, {"node": self.document(), "initialOffset": {"left": 0, "top": 0}})]
+        events = [meta, self.event(2, {"node": self.document(), "initialOffset": {"left": 0, "top": 0}})]
+        self.checkouts.take(events)
+        return events
 
 
 @dataclass
@@ -84,11 +141,11 @@ class Recorded:
         return f"/api/v1/sessions/{self.session}"
 
 
-def record(url: str, checkout_s: int) -> Recorded:
+def record(url: str, rule: Rule) -> Recorded:
     """Sends a recording, and one span for each trace."""
     recorded = Recorded(secrets.token_hex(16), time.time_ns() // MS - SECONDS * 1000)
     with requests.Session() as session:
-        for seq, chunk in enumerate(Heavy(random.Random(7)).chunks(checkout_s * 1000)):
+        for seq, chunk in enumerate(Heavy(random.Random(7)).chunks(rule)):
             headers = {"content-type": "application/json", "x-otel-replay-stream": "tab", "x-otel-replay-seq": str(seq)}
             body = chunk.at(recorded.begins_ms)
             session.post(f"{url}{recorded.path}/events", data=body, headers=headers, timeout=60).raise_for_status()
@@ -137,10 +194,10 @@ def stored(database: Path, session: str) -> dict[int, int]:
 
 
 def recording(setup: Setup) -> Iterator[Row]:
-    """Size and seeking, for each distance of full snapshots."""
-    for checkout_s in CHECKOUTS_S:
+    """Size and seeking, for each rule of full snapshots."""
+    for subject, rule in RULES.items():
         with setup.replay() as (server, scratch):
-            recorded = record(server.http.url, checkout_s)
+            recorded = record(server.http.url, rule)
             while waiting(server.http, "chunks"):
                 time.sleep(POLL_S)
             timings, shares = Timings(), []
@@ -160,4 +217,4 @@ def recording(setup: Setup) -> Iterator[Row]:
             "read most %": 100 * max(shares),
         }
         say(f"recording: {values}")
-        yield Row("recording", f"a full snapshot every {checkout_s} s", "100,000 events", values)
+        yield Row("recording", subject, "100,000 events", values)

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 
 import otel_replay
-from tests.bench.heavy import AROUND_MS, MS, SECONDS, record, stored
+from tests.bench.heavy import AROUND_MS, MS, RULES, SECONDS, record, stored
+from tests.bench.promises import BY_RECORDER
 from tests.outside.outside import running
 
 pytestmark = [
@@ -34,11 +35,11 @@ def bytes_read() -> int:
     return int(Path("/proc/self/io").read_text().splitlines()[0].removeprefix("rchar: "))
 
 
-def sought(folder: Path, checkout_s: int) -> list[Reading]:
+def sought(folder: Path, rule: str) -> list[Reading]:
     """The 20 seconds around some moments of 100,000 events in ten minutes, each from a file that was just opened."""
     database = folder / "replay.db"
     with running(database) as receiver:
-        recorded = record(receiver.url, checkout_s)
+        recorded = record(receiver.url, RULES[rule])
     sizes = stored(database, recorded.session)
     found = []
     for place in range(PLACES):
@@ -55,10 +56,10 @@ def sought(folder: Path, checkout_s: int) -> list[Reading]:
     return found
 
 
-@pytest.mark.parametrize("checkout_s", [300, 10])
-def test_no_more_is_read_than_the_answer_takes(tmp_path: Path, checkout_s: int) -> None:
+@pytest.mark.parametrize("rule", RULES)
+def test_no_more_is_read_than_the_answer_takes(tmp_path: Path, rule: str) -> None:
     """Beside the chunks of the answer: the rest of their pages, and the index of all chunks. All pages were 600 KB."""
-    for reading in sought(tmp_path, checkout_s):
+    for reading in sought(tmp_path, rule):
         assert reading.read < 1.25 * reading.answered + 32_000, reading
-        if checkout_s == 10:
-            assert reading.read < 0.065 * reading.recording, reading
+        if rule == BY_RECORDER:
+            assert reading.read < 0.08 * reading.recording, reading

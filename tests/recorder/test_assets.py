@@ -158,6 +158,21 @@ def test_what_comes_later_is_kept_when_the_page_has_loaded_it(
     wait_until(lambda: sum("/private.png;" in name for name in kept(receiver)) == 3, tab)
 
 
+def test_without_assets_nothing_is_fetched_and_addresses_still_have_no_queries(
+    tab: Page, gallery: Gallery, gallery_url: str, receiver: Capture, receiver_url: str
+) -> None:
+    tab.goto(f"{gallery_url}/")
+    tab.wait_for_load_state("networkidle")
+    before = dict(gallery.asked)
+    tab.evaluate(START, {"endpoint": receiver_url, "assets": False})
+    tab.wait_for_timeout(1000)  # files are fetched when the page has nothing to do
+    flush(tab)
+    assert FULL_SNAPSHOT in {event["type"] for event in receiver.events()}
+    assert {event["type"] for event in receiver.events()}.isdisjoint({PLUGIN, ASSET})
+    assert dict(gallery.asked) == before
+    assert "secret" not in json.dumps(receiver.accepted)
+
+
 def test_an_origin_that_cannot_be_read_is_asked_twice_at_most(
     tab: Page, gallery: Gallery, elsewhere: Gallery, gallery_url: str, receiver: Capture, receiver_url: str
 ) -> None:

@@ -45,12 +45,20 @@ def pictures(receiver: Capture) -> list[dict[str, Any]]:
     return [style for style in styles if isinstance(style, dict) and "background" in style]
 
 
+START = "options => { window.recorder = OtelReplay.record({flushIntervalMs: 50, ...options}) }"
+
+
 @pytest.fixture
-def page(tab: Page, shop: Capture, shop_url: str, receiver_url: str) -> Page:
+def opened(tab: Page, shop: Capture, shop_url: str) -> Page:
     shop.pages["/canvas"] = PAGE
     tab.goto(f"{shop_url}/canvas")
-    tab.evaluate("endpoint => { window.recorder = OtelReplay.record({endpoint, flushIntervalMs: 50}) }", receiver_url)
     return tab
+
+
+@pytest.fixture
+def page(opened: Page, receiver_url: str) -> Page:
+    opened.evaluate(START, {"endpoint": receiver_url})
+    return opened
 
 
 def shown(page: Page, style: dict[str, str]) -> list[int]:
@@ -87,6 +95,18 @@ def test_a_later_snapshot_and_a_new_style_bring_the_picture_along(page: Page, re
     wait_until(lambda: [event["type"] for event in receiver.events()].count(FULL_SNAPSHOT) == 2, page)
     snapshot = [event for event in receiver.events() if event["type"] == FULL_SNAPSHOT][1]
     assert json.dumps(picture)[1:-1] in json.dumps(snapshot)
+
+
+def test_without_canvases_they_have_their_place_and_no_picture(
+    opened: Page, receiver: Capture, receiver_url: str
+) -> None:
+    opened.evaluate(START, {"endpoint": receiver_url, "canvases": False})
+    opened.wait_for_timeout(2200)
+    opened.evaluate("() => recorder.flush()")
+    assert pictures(receiver) == []
+    recorded = json.dumps(receiver.events())
+    assert "width:60px" in recorded
+    assert "data:image" not in recorded
 
 
 def test_a_canvas_that_may_not_be_read_is_let_be(page: Page, receiver: Capture, receiver_url: str) -> None:

@@ -9,7 +9,18 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.recorder.capture import Capture
-from tests.recorder.driving import CUSTOM, FULL_SNAPSHOT, META, Start, flush, session_of, stream_of, wait_until, write
+from tests.recorder.driving import (
+    CUSTOM,
+    FULL_SNAPSHOT,
+    INCREMENTAL,
+    META,
+    Start,
+    flush,
+    session_of,
+    stream_of,
+    wait_until,
+    write,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.feature("R1")]
 
@@ -121,6 +132,37 @@ def test_the_page_is_recorded_as_a_whole_every_few_minutes(tab: Page, start: Sta
     write(tab, "any change")
     flush(tab)
     assert [event["type"] for event in receiver.events()].count(FULL_SNAPSHOT) >= 2
+
+
+CHANGES = """async ([chars, changes]) => {
+  plain.textContent = 'x'.repeat(chars);
+  await recorder.flush();
+  recorder.pause();
+  recorder.resume();
+  for (let number = 0; number < changes; number++) {
+    home.textContent = String(number);
+    await null;
+  }
+}"""
+
+
+@pytest.mark.feature("X9")
+@pytest.mark.parametrize(("page_chars", "changes", "snapshots"), [(0, 1_600, 2), (0, 1_400, 1), (1_000_000, 1_600, 1)])
+def test_a_busy_page_is_recorded_as_a_whole_more_often(
+    tab: Page, start: Start, receiver: Capture, page_chars: int, changes: int, snapshots: int
+) -> None:
+    """So that little is read to see a part; but not when snapshots would be most of what is recorded."""
+    start()
+    tab.evaluate(CHANGES, [page_chars, changes])
+    tab.wait_for_timeout(200)  # it waits until the page has nothing to do
+    write(tab, "the end")
+    flush(tab)
+    events = receiver.events()
+    last_resumed = max(i for i, event in enumerate(events) if event["type"] == META and i < len(events) - changes)
+    types = [event["type"] for event in events[last_resumed:]]
+    assert types.count(FULL_SNAPSHOT) == snapshots
+    assert types.count(INCREMENTAL) >= changes
+    assert "the end" in json.dumps(events[-5:])
 
 
 def test_stop_sends_the_rest_and_puts_fetch_back(tab: Page, start: Start, receiver: Capture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,6 +21,8 @@ import { useSessionRecording } from "otel-replay-browser/react";
 const options: RecordOptions = {
   endpoint: "/",
   sampleRate: 0.5,
+  assets: false,
+  canvases: false,
   beforeSend: (event, kind) => (kind === "dom" ? event : null),
 };
 export const recorder: Recorder = record(options);
@@ -39,6 +42,9 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     esbuild = SOURCE / "node_modules" / ".bin" / "esbuild"
     options = ["--bundle", "--minify", "--format=esm", "--external:@rrweb/record", f"--outfile={bundle}"]
     subprocess.run([esbuild, "src/global.ts", *options], cwd=SOURCE, check=True, capture_output=True)
+    terser = SOURCE / "node_modules" / ".bin" / "terser"  # as build.mjs does
+    options = ["--module", "--ecma", "2020", "--compress", "passes=3", "--mangle", "--output", str(bundle)]
+    subprocess.run([terser, bundle, *options], cwd=SOURCE, check=True, capture_output=True)
     return bundle
 
 
@@ -52,6 +58,15 @@ def test_nothing_else_is_installed_with_it() -> None:
     package = json.loads((SOURCE / "package.json").read_bytes())
     assert "dependencies" not in package
     assert package["peerDependencies"].keys() == package["peerDependenciesMeta"].keys() == {"react"}
+
+
+def test_the_readme_names_every_option() -> None:
+    declared = (SOURCE / "src" / "options.ts").read_text("utf-8").partition("export interface RecordOptions {")[2]
+    options = set(re.findall(r"^  (\w+)\??: ", declared.partition("\n}")[0], re.MULTILINE))
+    assert {"endpoint", "sampleRate", "assets", "beforeSend"} <= options
+    table = (SOURCE / "README.md").read_text("utf-8").partition("## Options")[2].partition("## ")[0]
+    names = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|"))
+    assert set(re.findall(r"`(\w+)", names)) == options
 
 
 def test_nothing_is_made_of_text_that_a_strict_policy_forbids(bundled: Path) -> None:
@@ -73,13 +88,14 @@ def test_the_package_works_for_others(tmp_path: Path) -> None:
     files = {file["path"] for file in told["files"]}
     assert {
         "package.json",
+        "README.md",
         "dist/index.js",
         "dist/react.js",
         "dist/panel.js",
         "dist/otel-replay.js",
         "dist/types/index.d.ts",
     } <= files
-    assert all(path.startswith("dist/") for path in files - {"package.json"})
+    assert all(path.startswith("dist/") for path in files - {"package.json", "README.md"})
 
     user = tmp_path / "user"
     installed = user / "node_modules" / "otel-replay-browser"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from playwright.sync_api import Page
 
 from otel_replay.sdk.backlog import is_sampled
-from tests.recorder.capture import Capture
+from tests.outside.outside import Outside, running
+from tests.recorder.capture import Capture, attributes
 from tests.recorder.driving import FULL_SNAPSHOT, META, Start, flush, wait_until, write
 
 pytestmark = [pytest.mark.browser, pytest.mark.feature("K17")]
@@ -74,6 +76,61 @@ def test_an_error_sends_what_led_to_it_and_what_follows(tab: Page, start: Start,
     assert "after" in json.dumps(receiver.accepted)
     assert "click" in {span["name"] for span in receiver.spans()}
     assert len(receiver.named("exception")) == 1
+
+
+def gaps(receiver: Capture) -> list[tuple[float, float]]:
+    """Of the spans that stand for what was not kept: from and to, in Unix milliseconds."""
+    found = [span for span in receiver.spans() if span["name"] == "not recorded"]
+    for span in found:
+        assert attributes(span) == {"session.id": "abc", "otel_replay.gap.reason": "sampled"}
+    return [(int(span["startTimeUnixNano"]) / 1e6, int(span["endTimeUnixNano"]) / 1e6) for span in found]
+
+
+def test_what_was_thrown_away_before_an_error_is_a_gap(tab: Page, start: Start, receiver: Capture) -> None:
+    """Up to what was kept: on one page what came before the last snapshot but one, and the pages before altogether."""
+    began_ms = time.time() * 1000
+    unsampled(start)
+    tab.wait_for_timeout(50)
+    unsampled(start, checkoutMs=1)
+    for word in ("oldest", "older", "old", "new"):
+        tab.wait_for_timeout(5)
+        write(tab, word)
+        tab.wait_for_timeout(5)
+    tab.evaluate(FAIL)
+    wait_until(lambda: len(receiver.accepted) > 0, tab)
+    flush(tab)
+    ((from_ms, to_ms),) = gaps(receiver)
+    first_ms = receiver.events()[0]["timestamp"]
+    assert began_ms - 1 <= from_ms < to_ms - 50
+    assert first_ms - 5 <= to_ms <= first_ms
+
+
+def test_where_nothing_was_thrown_away_is_no_gap(tab: Page, start: Start, receiver: Capture) -> None:
+    unsampled(start)
+    tab.evaluate(FAIL)
+    wait_until(lambda: len(receiver.accepted) > 0, tab)
+    start(sessionId="abc", sampleRate=0.7)
+    flush(tab)
+    assert gaps(receiver) == []
+
+
+@pytest.mark.slow
+def test_the_gap_stands_in_the_timeline(tab: Page, start: Start, tmp_path: Path) -> None:
+    with running(tmp_path / "replay.db") as server:
+        for _page in range(2):
+            unsampled(start, endpoint=server.url)
+        tab.evaluate(FAIL)
+        flush(tab)
+        wait_until(lambda: server.get("/api/v1/sessions/abc/timeline").status_code == 200, tab)
+        wait_until(lambda: len(gap_entries(server)) > 0, tab)
+        (entry,) = gap_entries(server)
+    assert entry["title"] == "records were not kept: sampled"
+    assert int(entry["start_unix_nano"]) < int(entry["end_unix_nano"])
+
+
+def gap_entries(server: Outside) -> list[dict[str, Any]]:
+    entries = server.timeline("/api/v1/sessions/abc/timeline")["entries"]
+    return [entry for entry in entries if entry["kind"] == "gap"]
 
 
 def test_every_page_and_tab_of_a_session_with_an_error_is_sent(tab: Page, start: Start, receiver: Capture) -> None:

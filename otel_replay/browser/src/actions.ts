@@ -1,8 +1,8 @@
 // User actions: what a person clicked, submitted or opened is a span, and what follows from it belongs to that span.
 import { all, listen } from "./guard";
-import { nowUnixNano, randomHex } from "./ids";
+import { nowUnixNano } from "./ids";
 import type { Recording } from "./recording";
-import { INTERNAL, type Attributes, type Context, type FinishedSpan } from "./spans";
+import { contextBelow, INTERNAL, type Attributes, type Context, type FinishedSpan } from "./spans";
 import { withoutQuery } from "./urls";
 import { describe, interactiveTarget } from "./widgets";
 
@@ -107,8 +107,7 @@ function started(recording: Recording, name: Action["name"], more: Attributes, p
     "browser.action": name,
     ...more,
   };
-  const traceId = parent?.traceId ?? randomHex(16);
-  return { name, traceId, spanId: randomHex(8), parentSpanId: parent?.spanId, startUnixNano: nowUnixNano(), attributes };
+  return { name, ...contextBelow(parent), parentSpanId: parent?.spanId, startUnixNano: nowUnixNano(), attributes };
 }
 
 /** Enter in a field makes the browser click the form's submit button, which does not have the focus. */

@@ -1,18 +1,14 @@
 // Images, fonts and style sheets that a replay would have to fetch are kept with the recording, once in each stream.
 import { record } from "@rrweb/record";
 import { canvases, type Style } from "./canvases";
-import type { RrwebEvent } from "./dom";
 import { fetcher, type Fetcher, type File } from "./fetching";
 import { all, attempt } from "./guard";
 import { randomHex } from "./ids";
 import type { Recording } from "./recording";
+import { ASSET, FULL_SNAPSHOT, INCREMENTAL, MUTATION, PLUGIN } from "./rrweb";
+import type { Attributes, Data, Node, RrwebEvent } from "./rrweb";
 
-/** rrweb's event types, and the sources of changes that hold rules of style sheets or fonts. */
-const FULL_SNAPSHOT = 2;
-const INCREMENTAL = 3;
-const PLUGIN = 6;
-const ASSET = 7;
-const MUTATION = 0;
+/** The sources of changes that hold rules of style sheets or fonts. */
 const WITH_CSS = [8, 10, 13, 15];
 /** Of a page with more, what comes later is not kept. */
 const MAX_ADDRESSES = 2_000;
@@ -21,40 +17,22 @@ const INDEX = "otel-replay/assets@1";
 /** `url(...)`, its address in double quotes, single quotes or none. */
 const CSS_ADDRESS = /url\(\s*(?:"([^"]*)"|'([^']*)'|([^\s"'()]*))\s*\)/gi;
 
-type Attributes = Record<string, unknown>;
-
-interface Node {
-  readonly id: number;
-  readonly tagName?: string;
-  readonly attributes?: Attributes;
-  readonly childNodes?: readonly Node[];
-  readonly isStyle?: boolean;
-  textContent?: string;
-}
-
-/** What is read of an event: a snapshot's node, and what changes. */
-interface Data extends Attributes {
-  readonly node: Node;
-  readonly source: number;
-  readonly adds?: readonly { node: Node }[];
-  readonly attributes?: readonly Node[];
-}
-
 export interface AssetKeeper {
   /**
-   * Looks at an event of rrweb for what the page shows, and has it fetched later. Queries go from those addresses, in
-   * place; a name made by chance stands for one, so that a replay can tell them apart. Never throws.
+   * Gives what looks at each node of an event of rrweb for what the page shows, and has it fetched later. Queries go from
+   * those addresses, in place; a name made by chance stands for one, so that a replay can tell them apart. Neither throws.
    */
-  take<E extends { readonly type: number; readonly data: unknown }>(event: E): E;
+  look(event: RrwebEvent): ((node: Node) => void) | undefined;
   stop(): void;
 }
 
 export function assets(recording: Recording): AssetKeeper {
+  const { config } = recording;
   // What is told is ours: names stand in it already.
   let isTelling = false;
   const emit = (type: number, data: object): void => {
     isTelling = true;
-    recording.emit({ type, data, timestamp: Date.now() } as RrwebEvent);
+    recording.emit({ type, data, timestamp: Date.now() });
     isTelling = false;
   };
   const files = fetcher((address, url, kept) => {
@@ -62,29 +40,26 @@ export function assets(recording: Recording): AssetKeeper {
     const payload = failed ? undefined : payloadOf(kept as File, (css) => named.inCss(css, address));
     emit(ASSET, { url, failed, payload });
   });
-  const named = namer(files);
+  const named = namer(files, config.assets);
   const tellLater = (node: Element, attributes: Attributes): void => {
     const change = { id: record.mirror.getId(node), attributes };
     emit(INCREMENTAL, { source: MUTATION, texts: [], removes: [], adds: [], attributes: [change] });
   };
-  const drawings = canvases((canvas, style) => tellLater(canvas, { style }), files.spend);
+  const drawings = canvases((canvas, style) => tellLater(canvas, { style }), files.spend, config.canvases);
   const look = looker(named, tellLater, drawings.style);
+  /** Who reads from here on finds what was kept before: a name, and the time of its event. */
+  const tellKept = (): void => {
+    const kept = Object.fromEntries(Object.values(files.done()));
+    if (Object.keys(kept).length > 0) emit(PLUGIN, { plugin: INDEX, payload: { kept } });
+  };
   return {
-    take(event) {
-      const data = event.data as Data;
-      attempt(() => {
-        if (isTelling) return;
-        if (event.type === INCREMENTAL) return look.atChange(data);
-        if (event.type !== FULL_SNAPSHOT) return;
-        files.follow(recording.streamId());
-        look.atNode(data.node);
-        // Who reads from here on finds what was kept before: a name, and the time of its event.
-        setTimeout(() => {
-          const kept = Object.fromEntries(Object.values(files.done()));
-          if (Object.keys(kept).length > 0) emit(PLUGIN, { plugin: INDEX, payload: { kept } });
-        });
-      });
-      return event;
+    look({ type, data }) {
+      if (isTelling) return undefined;
+      if (type === INCREMENTAL) attempt(() => look.atChange(data as Data));
+      if (type !== FULL_SNAPSHOT) return look.atNode;
+      files.follow(recording.streamId());
+      setTimeout(tellKept);
+      return look.atNode;
     },
     stop: all(files.stop, drawings.stop),
   };
@@ -97,7 +72,7 @@ interface Namer {
   inCss(css: string, base?: string): string;
 }
 
-function namer(files: Fetcher): Namer {
+function namer(files: Fetcher, isKeeping: boolean): Namer {
   const names = new Map(Object.entries(files.done()).map(([address, [name]]) => [address, name]));
   const named = (address: string, isThere = false, base = document.baseURI): string => {
     if (!/^(?!data:|about:|#)./i.test(address)) return address;
@@ -108,7 +83,7 @@ function namer(files: Fetcher): Namer {
     const name = known ?? nameOf(url);
     if (known === undefined && names.size >= MAX_ADDRESSES) return name;
     names.set(url.href, name);
-    files.want(url.href, name, isThere);
+    if (isKeeping) files.want(url.href, name, isThere);
     return name;
   };
   const inCss = (css: string, base?: string): string =>
@@ -119,7 +94,9 @@ function namer(files: Fetcher): Namer {
 }
 
 interface Looker {
-  atNode(top: Node): void;
+  /** A node, or a change of one. */
+  atNode(node: Node): void;
+  /** A change of rules of style sheets, or of fonts. */
   atChange(data: Data): void;
 }
 
@@ -164,7 +141,7 @@ function looker(
     const more = Object.entries(drawn(canvas)).map((one) => one.join(":"));
     attributes.style = [style, ...more].join(";");
   };
-  const atElement = ({ id, attributes = {}, tagName }: Node): void => {
+  const atElement = ({ id, tagName }: Node, attributes: Attributes): void => {
     const isChange = tagName === undefined;
     // Most elements show no file. Those of a frame have other classes, so tags are compared.
     const element = isChange || /^(img|canvas|link)$/.test(tagName) ? (record.mirror.getNode(id) as Element | null) : null;
@@ -178,20 +155,13 @@ function looker(
     else if (tag === "image") for (const name of ["href", "xlink:href"]) rename(attributes, name);
     atRules(attributes, ["_cssText", "style"]);
   };
-  /** A loop: how deep a page is nested is its own choice. */
-  const atNode = (top: Node): void => {
-    const stack = [top];
-    for (let node = stack.pop(); node; node = stack.pop()) {
-      if (node.attributes) atElement(node);
-      if (node.isStyle && node.textContent) node.textContent = named.inCss(node.textContent);
-      for (const child of node.childNodes ?? []) stack.push(child);
-    }
+  const atNode = (node: Node): void => {
+    const { attributes, textContent } = node;
+    if (attributes) attempt(() => atElement(node, attributes));
+    if (node.isStyle && textContent) node.textContent = named.inCss(textContent);
   };
   const atChange = (data: Data): void => {
     if (WITH_CSS.includes(data.source)) atRules(data);
-    if (data.source !== MUTATION) return;
-    for (const { node } of data.adds ?? []) atNode(node);
-    data.attributes?.forEach(atElement);
   };
   return { atNode, atChange };
 }

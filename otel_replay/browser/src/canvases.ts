@@ -4,6 +4,7 @@ import { dataUrl, MAX_BYTES } from "./fetching";
 import { attempt } from "./guard";
 
 const EVERY_MS = 1000;
+const NOTHING = "data:,";
 
 export type Style = Record<string, string>;
 
@@ -13,8 +14,16 @@ export interface Canvases {
   stop(): void;
 }
 
-/** `tell` is given the style of a canvas that shows something new; `spend` says whether so many bytes may be kept. */
-export function canvases(tell: (canvas: Element, style: Style) => void, spend: (bytes: number) => boolean): Canvases {
+/**
+ * `tell` is given the style of a canvas that shows something new; `spend` says whether so many bytes may be kept. Without
+ * `isLooking` a canvas has its place and no picture.
+ */
+export function canvases(
+  tell: (canvas: Element, style: Style) => void,
+  spend: (bytes: number) => boolean,
+  isLooking: boolean,
+): Canvases {
+  let timer: ReturnType<typeof setInterval> | undefined;
   const pictures = new Map<HTMLCanvasElement, string>();
   const styled = (canvas: HTMLCanvasElement): Style => {
     const { display, width, height, backgroundColor } = getComputedStyle(canvas);
@@ -22,7 +31,7 @@ export function canvases(tell: (canvas: Element, style: Style) => void, spend: (
       display: display === "inline" ? "inline-block" : display,
       width,
       height,
-      background: `${backgroundColor} url("${pictures.get(canvas)}") 0 0/100% 100% no-repeat content-box border-box`,
+      background: `${backgroundColor} url("${pictures.get(canvas) ?? NOTHING}") 0 0/100% 100% no-repeat content-box border-box`,
     };
   };
   const keep = async (canvas: HTMLCanvasElement, blob: Blob | null): Promise<void> => {
@@ -40,10 +49,10 @@ export function canvases(tell: (canvas: Element, style: Style) => void, spend: (
       if (!canvas.isConnected || !attempt(look)) pictures.delete(canvas);
     }
   };
-  const timer = setInterval(() => pictures.size > 0 && requestAnimationFrame(lookAtAll), EVERY_MS);
   return {
     style(canvas) {
-      if (!pictures.has(canvas)) pictures.set(canvas, "data:,");
+      if (isLooking && !pictures.has(canvas)) pictures.set(canvas, NOTHING);
+      if (pictures.size > 0) timer ??= setInterval(() => requestAnimationFrame(lookAtAll), EVERY_MS);
       return styled(canvas);
     },
     stop: () => clearInterval(timer),

@@ -2,20 +2,7 @@
 import { record } from "@rrweb/record";
 import type { Config } from "./options";
 import { EDITABLE, maskInput, maskText } from "./privacy";
-
-/** An event of rrweb: its `eventWithTime`, as far as everybody needs it who does not look into the page. */
-export interface RrwebEvent {
-  readonly type: number;
-  readonly data: unknown;
-  /** Milliseconds since 1970. */
-  readonly timestamp: number;
-}
-
-/** rrweb's event types that the recorder looks at or makes. */
-export const FULL_SNAPSHOT = 2;
-export const INCREMENTAL = 3;
-export const META = 4;
-export const CUSTOM = 5;
+import { INCREMENTAL, type RrwebEvent } from "./rrweb";
 
 /** By tag, so that fields of every type are masked: by type, rrweb leaves out those that are hidden. */
 const MASKED_TAGS = { input: true, textarea: true, select: true };

@@ -1,5 +1,5 @@
 // Reads again what the page itself has loaded, one file after the other and while the page has nothing to do.
-import { all, attempt, listen } from "./guard";
+import { all, attempt, listen, whenIdle } from "./guard";
 import { untraced } from "./propagation";
 import { read, write } from "./storage";
 
@@ -10,7 +10,6 @@ const MAX_TOTAL_BYTES = 4 * 1024 * 1024;
 const MAX_REFUSALS = 2;
 /** The browser remembers so many loaded files of a page. */
 const TIMING_BUFFER = 250;
-const IDLE_WAIT_MS = 2000;
 const KEY = "otel-replay.assets";
 
 /** The text or the bytes of a file. */
@@ -163,10 +162,4 @@ export function dataUrl(blob: Blob): Promise<string> {
     reader.onloadend = () => resolve(String(reader.result));
     reader.readAsDataURL(blob);
   });
-}
-
-/** Safari has no idle time to ask for. */
-function whenIdle(work: () => void): void {
-  const wait: (work: () => void, options: object) => void = window.requestIdleCallback ?? setTimeout;
-  wait(work, { timeout: IDLE_WAIT_MS });
 }

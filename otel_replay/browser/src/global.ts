@@ -1,5 +1,7 @@
 // Entry point of the script-tag build: `<script src=".../otel-replay.js">` gives `window.OtelReplay`.
-import * as OtelReplay from "./index";
+import { isSampled, record } from "./index";
+
+const OtelReplay = { isSampled, record };
 
 declare global {
   interface Window {

@@ -33,3 +33,11 @@ export function replace<T extends object, K extends keyof T>(owner: T, name: K, 
     if (owner[name] === made) owner[name] = original;
   };
 }
+
+const IDLE_WAIT_MS = 2000;
+
+/** When the page has nothing to do. Safari has no idle time to ask for. */
+export function whenIdle(work: () => void): void {
+  const wait: (work: () => void, options: object) => void = window.requestIdleCallback ?? setTimeout;
+  wait(() => attempt(work), { timeout: IDLE_WAIT_MS });
+}

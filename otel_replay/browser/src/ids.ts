@@ -6,6 +6,11 @@ export function randomHex(bytes: number): string {
   return Array.from(values, (value) => value.toString(16).padStart(2, "0")).join("");
 }
 
+/** Unix nanoseconds of whole milliseconds. */
+export function unixNano(ms: number): bigint {
+  return BigInt(ms) * 1_000_000n;
+}
+
 /**
  * Now, in Unix nanoseconds.
  *
@@ -17,7 +22,7 @@ export function nowUnixNano(): bigint {
   const wallMs = Date.now();
   const { timeOrigin } = performance;
   const elapsed = performance.now();
-  if (Math.abs(timeOrigin + elapsed - wallMs) > 1000) return BigInt(wallMs) * 1_000_000n;
+  if (Math.abs(timeOrigin + elapsed - wallMs) > 1000) return unixNano(wallMs);
   return (BigInt(Math.round(timeOrigin * 1000)) + BigInt(Math.round(elapsed * 1000))) * 1000n;
 }
 

@@ -1,6 +1,6 @@
 // What a page may ask for, and how it is completed.
-import type { RrwebEvent } from "./dom";
 import type { LogEvent } from "./events";
+import type { RrwebEvent } from "./rrweb";
 import type { Attributes, FinishedSpan } from "./spans";
 import type { Allowed } from "./urls";
 
@@ -44,7 +44,7 @@ export interface RecordOptions {
   idleMs?: number;
   /** And after this time in any case; default 4 hours. */
   maxSessionMs?: number;
-  /** Playing goes on at the next full snapshot after a loss; default one every 5 minutes. */
+  /** Playing goes on at the next full snapshot after a loss; default one every 5 minutes, and more of a busy page. */
   checkoutMs?: number;
   /** Other origins that may get `traceparent` and `baggage`: address prefixes or patterns. */
   propagateTo?: Allowed;
@@ -54,6 +54,10 @@ export interface RecordOptions {
   maskTextSelector?: string;
   /** Elements to leave out beside those of class `rr-block`, as a CSS selector. */
   blockSelector?: string;
+  /** Default true: images, fonts and style sheets that the page has loaded are kept, so that a replay can show them. */
+  assets?: boolean;
+  /** Default true: what canvases show is kept as pictures, looked at every second. */
+  canvases?: boolean;
   beforeSend?: BeforeSend;
 }
 
@@ -68,6 +72,8 @@ const DEFAULTS = {
   checkoutMs: 5 * 60_000,
   propagateTo: [],
   maskAllInputs: true,
+  assets: true,
+  canvases: true,
 } satisfies Partial<RecordOptions>;
 
 type Defaulted = Required<Pick<RecordOptions, keyof typeof DEFAULTS>>;

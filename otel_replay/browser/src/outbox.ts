@@ -3,8 +3,8 @@ import type { Depot, Keepable } from "./transports/depot";
 import { byteLength, compressed, isRetryable, retryDelay, sleep } from "./transports/post";
 import type { Destination, Parcel } from "./transports/post";
 
-/** Items of one request, unless one alone is longer: about 30 KB in gzip. */
-const MAX_OPEN_CHARS = 256 * 1024;
+/** Items of one request, unless one alone is longer: about 40 KB in gzip. */
+const MAX_OPEN_CHARS = 384 * 1024;
 /** What may wait in the page's memory while the receiver cannot be reached. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 const FLUSH_WAIT_MS = 10_000;
@@ -52,12 +52,10 @@ export class Outbox {
   push(item: string): void {
     this.#open.push(item);
     this.#openChars += item.length;
-    if (this.#openChars < MAX_OPEN_CHARS) {
-      this.#timer ??= setTimeout(() => this.#send(), this.#options.flushIntervalMs);
-      return;
-    }
+    this.#timer ??= setTimeout(() => this.#send(), this.#options.flushIntervalMs);
+    if (this.#openChars < MAX_OPEN_CHARS) return;
     this.cut();
-    this.#send();
+    this.#begin();
   }
 
   /** Sends what there is; settles when it was acknowledged or refused, at the latest after 10 s (sending goes on). */
@@ -96,6 +94,10 @@ export class Outbox {
     this.#timer = undefined;
     this.#isDue = true;
     if (this.#isTroubled) this.cut();
+    this.#begin();
+  }
+
+  #begin(): void {
     this.#sending ??= this.#drain().finally(() => (this.#sending = undefined));
   }
 

@@ -1,9 +1,9 @@
 // The page's requests: a client span each, and W3C trace context and session to the page's own servers.
 import { idsOf, type Actions } from "./actions";
 import { all, attempt, listen, replace } from "./guard";
-import { nowUnixNano, randomHex } from "./ids";
+import { nowUnixNano } from "./ids";
 import type { Recording } from "./recording";
-import { CLIENT, STATUS_ERROR, type Context } from "./spans";
+import { CLIENT, contextBelow, STATUS_ERROR, type Context } from "./spans";
 import { budget, linkTo, serverContext } from "./timing";
 import { carriesContext, isReceiver, withoutQuery } from "./urls";
 
@@ -82,7 +82,7 @@ interface Followed {
 }
 
 function follow(recording: Recording, parent: Context | undefined, given: string, url: URL, isCarrier: boolean): Followed {
-  const context = { traceId: parent?.traceId ?? randomHex(16), spanId: randomHex(8) };
+  const context = contextBelow(parent);
   const method = given.toUpperCase();
   const address = withoutQuery(url.href);
   const sessionId = recording.sessionId();

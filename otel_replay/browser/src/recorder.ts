@@ -1,14 +1,17 @@
 // The recording of one page: what is observed goes through the gate of its session to the outboxes.
 import { assets, type AssetKeeper } from "./assets";
-import { CUSTOM, FULL_SNAPSHOT, INCREMENTAL, META, observePage, type PageObserver, type RrwebEvent } from "./dom";
+import { checkouts } from "./checkouts";
+import { observePage, type PageObserver } from "./dom";
 import { encodeEvent, INFO, type LogEvent } from "./events";
-import { attempt, listen } from "./guard";
+import { attempt, listen, whenIdle } from "./guard";
+import { unixNano } from "./ids";
 import { observers } from "./observers";
 import type { Attributes, Config, Sent } from "./options";
 import type { Outbox } from "./outbox";
 import { clean } from "./privacy";
 import type { Recording } from "./recording";
-import { Gate, isSampled } from "./sampling";
+import { CUSTOM, FULL_SNAPSHOT, INCREMENTAL, META, type RrwebEvent } from "./rrweb";
+import { Gate, gapSpan, isSampled } from "./sampling";
 import { Session, type SessionListener, type Visit } from "./session";
 import { encodeSpan, type FinishedSpan } from "./spans";
 import { Stream } from "./stream";
@@ -29,6 +32,8 @@ export class PageRecorder implements Recording, SessionListener {
   #awaitsSnapshot = false;
   #snapshotTimer: ReturnType<typeof setTimeout> | undefined;
   #snapshotMs = 0;
+  #hasSnapshot = false;
+  readonly #isSnapshotDue = checkouts();
   readonly #gate = new Gate(() => this.#onLoss());
   readonly #stream = new Stream();
   readonly #session: Session;
@@ -82,11 +87,16 @@ export class PageRecorder implements Recording, SessionListener {
     if (event.type === META) {
       this.#awaitsSnapshot = false;
       this.#gate.nextGeneration();
+      // Chunks begin with it, so that who seeks reads from there; the first of a page may bring what came before.
+      if (this.#hasSnapshot) this.#shipping.dom.cut();
+      this.#hasSnapshot = true;
     }
     if (this.#awaitsSnapshot && event.type === INCREMENTAL) return;
-    const cleaned = attempt(() => clean(this.#assets?.take(event) ?? event, this.config.maskAllInputs));
-    if (cleaned) this.#pass("dom", cleaned, JSON.stringify, this.#shipping.dom);
+    const cleaned = attempt(() => clean(event, this.config.maskAllInputs, this.#assets?.look(event)));
+    const chars = cleaned ? this.#pass("dom", cleaned, JSON.stringify, this.#shipping.dom) : 0;
     if (event.type === FULL_SNAPSHOT) this.#announce();
+    // What is held of a session that is not sent begins with the last snapshot but one: more of them would shorten it.
+    if (this.#isSnapshotDue(event.type, chars) && this.#gate.isOpen) whenIdle(() => this.#page?.snapshot());
   }
 
   failed(): void {
@@ -152,8 +162,8 @@ export class PageRecorder implements Recording, SessionListener {
     this.#id = visit.id;
     if (isFirst) this.#stream.resume(visit.id);
     else this.#stream.renew(visit.id);
-    this.#gate.close();
-    if (this.#isSent(visit)) this.#gate.open();
+    this.#gate.close(this.#stream.missedMs);
+    if (this.#isSent(visit)) this.#open();
     if (isNew) this.#tell("session.start", { "session.previous_id": visit.previousId });
     if (isFirst) return;
     this.#keepAssets();
@@ -161,8 +171,13 @@ export class PageRecorder implements Recording, SessionListener {
   }
 
   onOpened(): void {
-    this.#gate.open();
+    this.#open();
     if (this.#awaitsSnapshot) this.#resnapshot();
+  }
+
+  #open(): void {
+    const missed = this.#gate.open();
+    if (missed) attempt(() => this.span(gapSpan(this.#id, missed)));
   }
 
   /** Once in each stream. */
@@ -195,13 +210,17 @@ export class PageRecorder implements Recording, SessionListener {
     this.event(sessionEvent(name, Date.now(), about));
   }
 
-  #pass<K extends keyof Sent>(kind: K, event: Sent[K], encode: (event: Sent[K]) => string, lane: Outbox): void {
-    if (!this.active()) return;
-    attempt(() => {
+  /** Gives the characters that it takes; 0 where it goes nowhere. */
+  #pass<K extends keyof Sent>(kind: K, event: Sent[K], encode: (event: Sent[K]) => string, lane: Outbox): number {
+    if (!this.active()) return 0;
+    const sent = attempt(() => {
       const { beforeSend } = this.config;
       const kept = beforeSend ? beforeSend(event, kind) : event;
-      if (kept) this.#gate.push(lane, encode(kept));
+      const text = kept ? encode(kept) : "";
+      if (text) this.#gate.push(lane, text);
+      return text.length;
     });
+    return sent ?? 0;
   }
 
   #onLoss(): void {
@@ -221,7 +240,7 @@ export class PageRecorder implements Recording, SessionListener {
   #observeExit(): () => void {
     const leave = (isGoing: boolean): void => {
       attempt(() => this.#shipping.leave(isGoing));
-      if (isGoing) this.#stream.keep();
+      if (isGoing) this.#stream.keep(this.#gate.unsentMs);
     };
     return listen(["pagehide", "visibilitychange", "pageshow"], (event) => {
       if (event.type === "pagehide") leave(true);
@@ -243,5 +262,5 @@ export class PageRecorder implements Recording, SessionListener {
 }
 
 function sessionEvent(name: string, timeMs: number, attributes: Attributes): LogEvent {
-  return { name, timeUnixNano: BigInt(timeMs) * 1_000_000n, severity: INFO, attributes };
+  return { name, timeUnixNano: unixNano(timeMs), severity: INFO, attributes };
 }

@@ -1,7 +1,7 @@
 // The seam between the recorder's core and what it observes.
-import type { RrwebEvent } from "./dom";
 import type { LogEvent } from "./events";
 import type { Config } from "./options";
+import type { RrwebEvent } from "./rrweb";
 import type { FinishedSpan } from "./spans";
 
 /** What an observer may use. Nothing here throws. */

@@ -1,4 +1,5 @@
 // Spans as OTLP/HTTP JSON (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding).
+import { randomHex } from "./ids";
 
 export type AttributeValue = string | number | boolean;
 export type Attributes = Readonly<Record<string, AttributeValue | undefined>>;
@@ -12,6 +13,11 @@ export const STATUS_ERROR = 2;
 export interface Context {
   readonly traceId: string;
   readonly spanId: string;
+}
+
+/** A new span's place: below another, or the first of a new trace. */
+export function contextBelow(parent: Context | undefined): Context {
+  return { traceId: parent?.traceId ?? randomHex(16), spanId: randomHex(8) };
 }
 
 export interface FinishedSpan extends Context {
@@ -34,23 +40,18 @@ export interface SpanEvent {
 }
 
 /** One span as OTLP/JSON text: 64-bit integers are decimal strings. */
-export function encodeSpan(span: FinishedSpan): string {
+export function encodeSpan({ startUnixNano, endUnixNano, attributes, events, statusCode, ...same }: FinishedSpan): string {
   return JSON.stringify({
-    traceId: span.traceId,
-    spanId: span.spanId,
-    parentSpanId: span.parentSpanId,
-    name: span.name,
-    kind: span.kind,
-    startTimeUnixNano: span.startUnixNano.toString(),
-    endTimeUnixNano: span.endUnixNano.toString(),
-    attributes: keyValues(span.attributes),
-    events: span.events?.map((event) => ({
-      timeUnixNano: event.timeUnixNano.toString(),
-      name: event.name,
-      attributes: keyValues(event.attributes),
+    ...same,
+    startTimeUnixNano: String(startUnixNano),
+    endTimeUnixNano: String(endUnixNano),
+    attributes: keyValues(attributes),
+    events: events?.map(({ timeUnixNano, attributes, name }) => ({
+      name,
+      timeUnixNano: String(timeUnixNano),
+      attributes: keyValues(attributes),
     })),
-    links: span.links,
-    status: span.statusCode ? { code: span.statusCode } : undefined,
+    status: statusCode ? { code: statusCode } : undefined,
   });
 }
 

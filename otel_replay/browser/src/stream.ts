@@ -4,12 +4,7 @@ import { read, write } from "./storage";
 
 const KEY = "otel-replay.stream";
 
-interface Kept {
-  readonly sessionId: string;
-  readonly id: string;
-  readonly next: number;
-  readonly isPaused: boolean;
-}
+type Kept = readonly [sessionId: string, id: string, next: number, isPaused: boolean, missedMs: number | undefined];
 
 /**
  * While the page is there, sessionStorage does not hold the stream: it is put there when the page goes, and taken out
@@ -20,22 +15,24 @@ export class Stream {
   id = "";
   /** Somebody has paused the recording of this tab: it stays so on its next page. */
   isPaused = false;
+  /** Since when pages before have kept nothing of it; Unix milliseconds. */
+  missedMs: number | undefined;
   #sessionId = "";
   #next = 0;
 
   /** Goes on where the page before has ended, if that was in the same session; with a new stream otherwise. */
   resume(sessionId: string): void {
-    const kept = read<Kept>("sessionStorage", KEY);
-    this.isPaused = kept?.isPaused === true;
-    const goesOn = kept?.sessionId === sessionId && typeof kept.id === "string" && kept.next >= 0;
+    const found = read<Kept>("sessionStorage", KEY);
+    const [keptId, id, next, isPaused, missedMs] = Array.isArray(found) ? (found as Kept) : [];
+    this.isPaused = isPaused === true;
     this.renew(sessionId);
-    if (goesOn) [this.id, this.#next] = [kept.id, kept.next];
+    if (keptId === sessionId && typeof id === "string" && next! >= 0) [this.id, this.#next, this.missedMs] = [id, next!, missedMs];
   }
 
   /** Begins a stream. */
   renew(sessionId: string): void {
     write("sessionStorage", KEY, undefined);
-    [this.#sessionId, this.id, this.#next] = [sessionId, randomHex(8), 0];
+    [this.#sessionId, this.id, this.#next, this.missedMs] = [sessionId, randomHex(8), 0, undefined];
   }
 
   /** The next free number. */
@@ -44,8 +41,8 @@ export class Stream {
   }
 
   /** The page goes, perhaps to come back. */
-  keep(): void {
-    const kept: Kept = { sessionId: this.#sessionId, id: this.id, next: this.#next, isPaused: this.isPaused };
+  keep(missedMs: number | undefined): void {
+    const kept: Kept = [this.#sessionId, this.id, this.#next, this.isPaused, missedMs];
     write("sessionStorage", KEY, kept);
   }
 }

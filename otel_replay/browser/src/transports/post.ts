@@ -10,7 +10,7 @@ const MAX_RETRY_AFTER_MS = 120_000;
 /** A network that swallows requests. */
 const TIMEOUT_MS = 60_000;
 /** Below this, compressing gains nothing. */
-const MIN_GZIP_CHARS = 1024;
+const MIN_GZIP_CHARS = 256;
 const RETRYABLE = [429, 502, 503, 504];
 
 /** What is sent in one request. */
@@ -72,11 +72,13 @@ export function byteLength(body: Parcel["body"]): number {
   return typeof body === "string" ? new TextEncoder().encode(body).length : body.length;
 }
 
-/** gzip off the main thread; the text itself where it is short or the browser cannot. */
+/** gzip; the text itself where it is short or the browser cannot. Written at once: a Blob's stream takes a third more. */
 export async function compressed(text: string): Promise<Parcel["body"]> {
   if (text.length < MIN_GZIP_CHARS || typeof CompressionStream === "undefined") return text;
-  const stream = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  const { readable, writable } = new CompressionStream("gzip");
+  const writer = writable.getWriter();
+  writer.write(new TextEncoder().encode(text)).then(() => writer.close()).catch(() => undefined); // the reader is told
+  return new Uint8Array(await new Response(readable).arrayBuffer());
 }
 
 export function isRetryable(response: Response | undefined): boolean {

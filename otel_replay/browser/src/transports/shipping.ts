@@ -24,8 +24,10 @@ export class Shipping {
     const destination = (this.#destination = new Destination(config.endpoint, config.key, window.fetch));
     const depot = this.#depot;
     const common = { destination, depot, flushIntervalMs: config.flushIntervalMs };
-    this.spans = new Outbox({ ...common, wrap: spans(config, sessionId) });
-    this.logs = new Outbox({ ...common, wrap: logs(config, sessionId) });
+    // They are few: half as many requests, whose headers are as long as what they bring.
+    const seldom = { ...common, flushIntervalMs: 2 * config.flushIntervalMs };
+    this.spans = new Outbox({ ...seldom, wrap: spans(config, sessionId) });
+    this.logs = new Outbox({ ...seldom, wrap: logs(config, sessionId) });
     const wrap = config.transport === "otlp" ? recordings(config, sessionId, stream) : chunks(stream, sessionId);
     this.dom = new Outbox({ ...common, wrap, onLoss });
   }
