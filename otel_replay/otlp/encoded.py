@@ -50,7 +50,7 @@ def span_places(raw: bytes) -> SpanPlaces:
         elif tag in _SHORT and raw[at + 1] < 0x80:
             at += 2 + raw[at + 1]
         else:
-            tag, start, at = _field(raw, at)
+            tag, start, at = field(raw, at)
             if tag == _EVENTS:
                 events.append(_event(raw, start, at))
     return SpanPlaces(attributes, events)
@@ -77,7 +77,7 @@ def varint(encoded: bytes, at: int) -> tuple[int, int]:
     return value | encoded[at] << shift, at + 1
 
 
-def _field(encoded: bytes, at: int) -> tuple[int, int, int]:
+def field(encoded: bytes, at: int) -> tuple[int, int, int]:
     """Tag, start and end of the value that stands here."""
     tag, at = varint(encoded, at)
     kind = tag & 7
@@ -98,7 +98,7 @@ def _event(raw: bytes, at: int, end: int) -> tuple[bytes, list[Place]]:
         if raw[at] == _EVENT_ATTRIBUTES:
             at = _add_attributes(raw, at, end, _EVENT_ATTRIBUTES, attributes)
             continue
-        tag, start, at = _field(raw, at)
+        tag, start, at = field(raw, at)
         if tag == _EVENT_NAME:
             name = raw[start:at]
     return name, attributes

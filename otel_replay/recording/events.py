@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
 from operator import itemgetter
-from typing import Any, NoReturn, TypeGuard
+from typing import Any, NamedTuple, NoReturn, TypeGuard
 
 import orjson
 
@@ -47,9 +46,8 @@ class EventType(IntEnum):
     PLUGIN = 6
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkSummary:
-    """What a chunk's metadata row says of its events; earliest and latest timestamp, whatever their order.
+class ChunkSummary(NamedTuple):
+    """What a chunk says of its events, as :class:`~otel_replay.model.Chunk` names it; earliest and latest timestamp.
 
     A mouse move packs past positions with a negative ``timeOffset``: what it shows may precede ``start_unix_nano``.
     """

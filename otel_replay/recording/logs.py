@@ -17,6 +17,7 @@ from otel_replay.errors import InvalidRequest
 from otel_replay.model import Chunk
 from otel_replay.recording.events import MAX_SEQ, ChunkSummary, check_id, ms_to_unix_nano, parse_events, summarise
 from otel_replay.recording.segments import SEGMENT_KEY, Segment, segment
+from otel_replay.recording.streams import DEFAULT_STREAM
 
 Attributes = Mapping[str, Any]
 
@@ -25,7 +26,6 @@ SESSION_KEYS = ("session.id", "rum.sessionId", "splunk.rumSessionId", "browser.s
 OWN_STREAM_KEY = "rr-web.stream"
 """Set by otel-replay's own recorder, whose streams count on over sessions and reloads."""
 STREAM_KEYS = (OWN_STREAM_KEY, "rum.scriptInstance", "splunk.scriptInstance", "browser.instance.id")
-DEFAULT_STREAM = "main"
 MAX_SLICES = 10_000
 """Of 950 KiB each: far beyond any body the receiver takes."""
 _NANOSECONDS_FROM = 10**15
@@ -72,13 +72,10 @@ def chunk_from_log(
         seq=None if offset is None else offset - 1,
         payload=payload,
         received_unix_nano=received_unix_nano,
-        start_unix_nano=summary.start_unix_nano,
-        end_unix_nano=summary.end_unix_nano,
-        events=summary.events,
-        has_full_snapshot=summary.has_full_snapshot,
         slice_index=slice_index,
         slice_count=slice_count,
         counted_anew=offset is not None and OWN_STREAM_KEY not in record_attributes,
+        **summary._asdict(),
     )
 
 
@@ -86,6 +83,7 @@ def _segment_chunk(project: int, session_id: str, stream_id: str, found: Segment
     """Numbered in the order of arrival: a page sends again what the one before could not, with numbers of its own."""
     check_id("browser.instance.id", stream_id)
     summary = _summary(found.payload)
+    end = max(summary.start_unix_nano, ms_to_unix_nano(found.end_ms))
     return Chunk(
         project=project,
         session_id=session_id,
@@ -93,10 +91,7 @@ def _segment_chunk(project: int, session_id: str, stream_id: str, found: Segment
         seq=None,
         payload=found.payload,
         received_unix_nano=received_unix_nano,
-        start_unix_nano=summary.start_unix_nano,
-        end_unix_nano=max(summary.start_unix_nano, ms_to_unix_nano(found.end_ms)),
-        events=summary.events,
-        has_full_snapshot=False,
+        **summary._replace(end_unix_nano=end)._asdict(),
     )
 
 

@@ -10,10 +10,14 @@ from otel_replay.errors import InvalidRequest
 from otel_replay.model import Chunk, Gap
 from otel_replay.recording.events import Event, parse_events
 
+DEFAULT_STREAM = "main"
+"""The stream of a sender that does not tell its tabs apart."""
+
 EARLIER = " (before)"
 """Behind the name of a stream: what was counted before its count began (:attr:`Chunk.counted_anew`)."""
 MILLISECOND = 1_000_000
-"""In nanoseconds. Events are stamped in whole milliseconds, slices by their record: what is finer tells no order."""
+"""In nanoseconds. What is finer tells no order: events are stamped in milliseconds, and slices by their record, whose
+nanoseconds HyperDX writes as a double, up to 128 off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +63,18 @@ def counted_before(chunk: Chunk, known: Iterable[tuple[int, int]]) -> bool:
     ``known`` are number and start (ns) of what its stream has. Of the count before is what is older than number 0, or
     than another chunk of its own number: so whichever comes first, the same ones are told apart.
     """
-    time = chunk.start_unix_nano // MILLISECOND
-    return any(seq in (0, chunk.seq) and time < start // MILLISECOND for seq, start in known)
+    time = _milliseconds(chunk.start_unix_nano)
+    return any(seq in (0, chunk.seq) and time < _milliseconds(start) for seq, start in known)
 
 
 def outdated_by(chunk: Chunk, known: Iterable[tuple[int, int]]) -> list[int]:
     """Which of the ``known`` numbers a chunk that is :attr:`~Chunk.counted_anew` shows to be of the count before."""
-    time = chunk.start_unix_nano // MILLISECOND
-    return [seq for seq, start in known if chunk.seq in (0, seq) and start // MILLISECOND < time]
+    time = _milliseconds(chunk.start_unix_nano)
+    return [seq for seq, start in known if chunk.seq in (0, seq) and _milliseconds(start) < time]
+
+
+def _milliseconds(unix_nano: int) -> int:
+    return (unix_nano + MILLISECOND // 2) // MILLISECOND
 
 
 def of_earlier(chunk: Chunk) -> Chunk:

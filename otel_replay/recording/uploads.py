@@ -220,7 +220,6 @@ def chunk_from_upload(
     if seq is not None and (isinstance(seq, bool) or not 0 <= seq <= MAX_SEQ):
         raise InvalidRequest(f"seq: {seq} is not in 0..2**53", hint="number the chunks of a stream from 0")
     document = payload if isinstance(payload, Document) else Document(payload)
-    summary = document.summary
     return Chunk(
         project=project,
         session_id=session_id,
@@ -228,9 +227,6 @@ def chunk_from_upload(
         seq=seq,
         payload=document.payload,
         received_unix_nano=received_unix_nano,
-        start_unix_nano=summary.start_unix_nano,
-        end_unix_nano=summary.end_unix_nano,
-        events=summary.events,
-        has_full_snapshot=summary.has_full_snapshot,
         sent_at_unix_nano=sent_at_unix_nano,
+        **document.summary._asdict(),
     )

@@ -16,7 +16,7 @@ from tests.outside.access import SCOPES, ask, bearer, cookies_of, make_key
 from tests.outside.outside import JSON, METHODS, Outside, answered, command, eventually, running
 from tests.outside.telemetry import CHAT, page, span, traces
 
-pytestmark = pytest.mark.feature("K16")
+pytestmark = [pytest.mark.feature("K16"), pytest.mark.slow]
 
 TRACE = "ab" * 16
 

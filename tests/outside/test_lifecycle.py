@@ -33,6 +33,8 @@ from tests.e2e import processes
 from tests.outside.outside import METHODS, PROTOBUF, Outside, eventually, running
 from tests.outside.telemetry import page, span, span_id, traces
 
+pytestmark = pytest.mark.slow
+
 COLLECTOR = "opentelemetry.proto.collector"
 SERVICES = [
     f"{COLLECTOR}.trace.v1.TraceService",
@@ -124,7 +126,6 @@ def test_stopping_is_safe_at_any_time(tmp_path: Path) -> None:
     again.stop()
 
 
-@pytest.mark.slow
 def test_the_store_stays_open_for_a_call_that_was_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """gRPC forgets a cancelled call, but its thread reads on; SQLite crashes where a connection is closed under it."""
     reading, go_on, read = threading.Event(), threading.Event(), list[object]()
@@ -307,7 +308,6 @@ def _announced(process: subprocess.Popen[str], transport: str) -> str:
     return next(line.removeprefix(beginning).strip() for line in process.stderr if line.startswith(beginning))
 
 
-@pytest.mark.slow
 @pytest.mark.feature("X6")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_stops_on_a_signal_with_all_it_acknowledged(tmp_path: Path, number: signal.Signals) -> None:
@@ -329,7 +329,6 @@ def test_the_command_stops_on_a_signal_with_all_it_acknowledged(tmp_path: Path, 
     replay.close()
 
 
-@pytest.mark.slow
 def test_a_second_serve_on_the_same_file(tmp_path: Path) -> None:
     database = tmp_path / "replay.db"
     with processes.receiver(database) as first:

@@ -14,7 +14,7 @@ from tests.outside.outside import Outside, running
 from tests.outside.telemetry import CHAT, MS, START, log, logs, span, span_id, traces
 from tests.store.bytes_of import places_of
 
-pytestmark = pytest.mark.feature("K9")
+pytestmark = [pytest.mark.feature("K9"), pytest.mark.slow]
 
 DETAILS = "gen_ai.client.inference.operation.details"
 

@@ -18,6 +18,8 @@ from tests.outside.telemetry import page, span, traces
 from tests.privacy.secrets import SECRETS
 from tests.store.bytes_of import places_of
 
+pytestmark = pytest.mark.slow
+
 SECRET = SECRETS["anthropic-key"]
 TRACE = "ab" * 16
 

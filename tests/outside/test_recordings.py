@@ -206,6 +206,26 @@ def test_hyperdx_sends_doubles_and_slices(receiver: Outside) -> None:
         assert way_out(receiver, "hyperdx") == {"cd" * 8: events}, way_out.__name__
 
 
+@pytest.mark.feature("X4")
+def test_a_slice_whose_time_was_rounded_down_is_of_its_page(receiver: Outside) -> None:
+    """HyperDX reckons nanoseconds in doubles: they may be those of the millisecond before."""
+    ms = next(ms for ms in range(20) if int(float((START_MS + ms) * 10**6)) < (START_MS + ms) * 10**6)
+    events = page(ms)
+    meta, whole = map(json.dumps, events)
+    records = [
+        log(
+            text,
+            attributes={"rr-web.event": 1.0, "rr-web.offset": offset, "rr-web.chunk": index, "rr-web.total-chunks": of},
+        )
+        for offset, (text, index, of) in enumerate([(meta, 1, 1), (whole[:40], 1, 2), (whole[40:], 2, 2)], 1)
+    ]
+    for record in records:
+        record.time_unix_nano = int(float((START_MS + ms) * 10**6))
+    resource = {"rum.sessionId": "rounded", "rum.scriptInstance": "page"}
+    receiver.export(Signal.LOGS, logs(*records, resource=resource, scope="rum.rr-web").SerializeToString())
+    assert over_http(receiver, "rounded") == {"page": events}
+
+
 @pytest.mark.feature("X5")
 @pytest.mark.parametrize("path", ["/v1/logs", "/v1/rumreplay?auth=PUBLIC"])
 def test_milliseconds_for_nanoseconds_in_a_beacon(
@@ -260,6 +280,66 @@ def test_a_session_that_begins_on_a_page_keeps_apart_what_waited_of_the_one_befo
     clicks = [(entry["stream_id"], entry["title"]) for entry in timeline["entries"] if entry["kind"] == "dom"][:3]
     assert clicks == [("page (before)", "click on the page")] * 2 + [("page", "click on #send “Send”")]
     assert timeline["gaps"] == []
+
+
+@pytest.mark.feature("X4")
+def test_slices_that_are_equal_are_each_kept(receiver: Outside) -> None:
+    """Of a long run of one letter, by a page that has begun another session meanwhile."""
+    resource = {"rum.sessionId": "equal", "rum.scriptInstance": "page"}
+    before, after = custom(1, "said", text="a" * 60), page(1_000)
+    text = json.dumps(before)
+    at = text.index("a" * 60)
+    slices = [text[:at], "a" * 20, "a" * 20, "a" * 20, text[at + 60 :]]
+    numbered = [(nth, json.dumps(one), 1, 1) for nth, one in enumerate(after, 1)]
+    numbered += [(40 + nth, part, nth, len(slices)) for nth, part in enumerate(slices, 1)]
+    for offset, body, index, count in [*numbered, *numbered]:
+        numbers = {"rr-web.offset": offset, "rr-web.chunk": index, "rr-web.total-chunks": count}
+        record = log(body, attributes={"rr-web.event": 1.0, **numbers})
+        record.time_unix_nano = START_MS * 10**6
+        receiver.export(Signal.LOGS, logs(record, resource=resource, scope="rum.rr-web").SerializeToString())
+    assert over_http(receiver, "equal") == {"page (before)": [before], "page": after}
+
+
+def _unnamed(receiver: Outside, session: str, *numbered: tuple[int, Events | dict[str, Any]]) -> None:
+    """Sends records of a page that says of which session it is, and not which page."""
+    records = [log(json.dumps(one), attributes={"rr-web.event": 1.0, "rr-web.offset": nth}) for nth, one in numbered]
+    request = logs(*records, resource={"splunk.rumSessionId": session}, scope="splunk.rr-web")
+    assert receiver.export(Signal.LOGS, request.SerializeToString()) == b"", "nothing is rejected"
+
+
+@pytest.mark.feature("X5")
+def test_pages_that_do_not_say_which_they_are_are_told_apart_by_time(receiver: Outside) -> None:
+    """Each page of a session counts from 1 again; what one has left comes when the next has begun."""
+    session = "pages without a name"
+    pages = [[*page(ms), *(click(ms + 10 + nth) for nth in range(6))] for ms in (0, 10_000, 20_000)]
+    for before, now in zip([[], *pages], [*pages, []], strict=True):
+        left, begun = [*enumerate(before, 1)][-2:], [*enumerate(now, 1)][:-2]
+        _unnamed(receiver, session, *begun[:3])
+        _unnamed(receiver, session, *left, *begun[3:])
+    found = over_http(receiver, session)
+    assert found["main"] == pages[2]
+    assert {*found} == {"main", "main (before)"}
+    assert _sorted(found["main (before)"]) == _sorted([*pages[0], *pages[1]])
+    streams = receiver.document(f"/api/v1/sessions/{session}/recording")["streams"]
+    assert [(one["playable"], one["gaps"]) for one in streams] == [(True, [])] * 2
+
+
+@pytest.mark.feature("X5")
+@pytest.mark.parametrize("apart_ms", [0, 3], ids=["at once", "in turn"])
+def test_tabs_that_do_not_say_which_they_are_lose_nothing(receiver: Outside, apart_ms: int) -> None:
+    """They share a stream and its numbers, perhaps in the same millisecond; what comes again is still no other."""
+    session = f"tabs without a name, {apart_ms} ms apart"
+    tabs = [[custom(nth * 10 + tab * apart_ms, "said", tab=tab, nth=nth) for nth in range(20)] for tab in (0, 1)]
+    order = [(nth, one) for nth, both in enumerate(zip(*tabs, strict=True), 1) for one in both]
+    random.Random(5).shuffle(order)
+    for batch in (order[:10], order[10:], order[5:25]):
+        _unnamed(receiver, session, *batch)
+    found = over_http(receiver, session)
+    assert _sorted([one for events in found.values() for one in events]) == _sorted([*tabs[0], *tabs[1]])
+
+
+def _sorted(events: Events) -> Events:
+    return sorted(events, key=lambda one: (one["timestamp"], json.dumps(one)))
 
 
 @pytest.mark.feature("X5")

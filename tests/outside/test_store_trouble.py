@@ -42,7 +42,7 @@ TROUBLE: dict[str, Exception] = {
     "unforeseen": RuntimeError("the secret inside"),
 }
 
-pytestmark = pytest.mark.feature("X6")
+pytestmark = [pytest.mark.feature("X6"), pytest.mark.slow]
 
 
 @pytest.fixture(params=TROUBLE)

@@ -18,7 +18,7 @@ from tests.outside.outside import Outside, running
 from tests.outside.telemetry import click, custom, page
 from tests.recording.pages import START_MS
 
-pytestmark = [pytest.mark.feature("R4"), pytest.mark.feature("R5")]
+pytestmark = [pytest.mark.feature("R4"), pytest.mark.feature("R5"), pytest.mark.slow]
 
 Events = list[dict[str, Any]]
 
@@ -60,7 +60,6 @@ def test_a_round_trip(target: str | Path) -> None:
     replay.close()
 
 
-@pytest.mark.slow
 def test_large_recordings_go_in_parts_and_may_be_sent_again(target: str | Path) -> None:
     events = [*page(), *(custom(number, "large", text=f"{number}" * 100_000) for number in range(1, 60))]
     assert sum(map(len, chunk_bodies("main", events))) > 2 * PART_BYTES
@@ -146,7 +145,6 @@ def test_a_key_is_needed_where_the_server_wants_one(file: Path) -> None:
             replay.close()
 
 
-@pytest.mark.slow
 def test_a_server_that_is_busy_is_asked_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(file) as receiver:
         replay = otel_replay.open(receiver.url, key=make_key(receiver, "ingest", "read", requests_per_second=1))

@@ -15,6 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otel_replay.otlp import thin
 from otel_replay.otlp.requests import REQUEST_TYPES
+from otel_replay.privacy.cards import may_hold_card
 from otel_replay.privacy.policy import Action, Policies, Policy, Rule
 from otel_replay.privacy.redaction import ProjectRedaction, Redactor
 from tests.genai.spans import any_value, key_values
@@ -178,3 +179,13 @@ def _keys(values: Any) -> Any:
             yield from _keys(value.values())
         elif isinstance(value, list):
             yield from _keys(value)
+
+
+@pytest.mark.parametrize("filler", [b"x", b"1 "], ids=["text", "numbers"])
+def test_a_card_is_found_where_one_step_ends_and_the_next_begins(filler: bytes) -> None:
+    """Long texts are looked at a MiB at a time."""
+    step = 2**20
+    for before in range(step - 24, step + 9, 6):
+        text = (filler * step)[:before] + b" 4111 1111 1111 1111 and so on"
+        assert may_hold_card(text), before
+    assert not may_hold_card(b"x" * (step + 100))

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, FrameLocator, Locator, Page, Route, exp
 from tests.recorder.capture import Capture
 from tests.web.loopback import serving
 from tests.web.page_server import PageServer
-from tests.web.story import ANSWER, HOSTILE, TRACE, Story, record_story
+from tests.web.story import ANSWER, HOSTILE, TRACE, Story, entry, record_story
 
 pytestmark = pytest.mark.browser
 
@@ -74,13 +74,13 @@ def row(tab: Page, entry_id: str) -> Locator:
 
 def texts(story: Story) -> list[str]:
     """Ids of the entries of streamed text, in order."""
-    return [entry["id"] for entry in story.timeline()["entries"] if entry["kind"] == "dom"]
+    return [one["id"] for one in story.timeline()["entries"] if one["kind"] == "dom"]
 
 
 def without_tool(story: Story) -> dict[str, Any]:
     """The timeline without the entry that may fall between two streamed words."""
     timeline = story.timeline()
-    timeline["entries"] = [entry for entry in timeline["entries"] if entry["kind"] != "tool"]
+    timeline["entries"] = [one for one in timeline["entries"] if one["kind"] != "tool"]
     return timeline
 
 
@@ -127,11 +127,11 @@ def test_the_stream_s_clock_offset_is_taken_off(tab: Page, url: str, server: Pag
     timeline = without_tool(story)
     timeline["clock"] = [{"source": "stream", "id": story.stream_id, "offset_ns": str(hour)}]
     entries = timeline["entries"] = deepcopy(timeline["entries"])
-    for entry in entries:
-        entry["start_unix_nano"] = str(int(entry["start_unix_nano"]) + hour)
-        entry["end_unix_nano"] = str(int(entry["end_unix_nano"]) + hour)
-    third_word = next(entry for entry in entries if entry["id"] == texts(story)[2])["start_unix_nano"]
-    chat = next(entry for entry in entries if entry["id"] == "span:chat")
+    for one in entries:
+        one["start_unix_nano"] = str(int(one["start_unix_nano"]) + hour)
+        one["end_unix_nano"] = str(int(one["end_unix_nano"]) + hour)
+    third_word = next(one for one in entries if one["id"] == texts(story)[2])["start_unix_nano"]
+    chat = next(one for one in entries if one["id"] == "span:chat")
     chat["start_unix_nano"] = third_word
     server.answers[f"/api/v1/sessions/{story.session_id}/timeline"] = (200, timeline)
     replayed = open_session(tab, url, story)
@@ -301,7 +301,7 @@ def test_changes_behind_a_gap_wait_for_the_next_full_snapshot(
     tab: Page, url: str, server: PageServer, story: Story
 ) -> None:
     timeline, recording = without_tool(story), story.recording()
-    fourth = next(entry for entry in timeline["entries"] if entry["id"] == texts(story)[3])
+    fourth = next(one for one in timeline["entries"] if one["id"] == texts(story)[3])
     recording["streams"][0]["gaps"] = [{"after_seq": 1, "missing": 1, "to_unix_nano": fourth["start_unix_nano"]}]
     server.answers[f"/api/v1/sessions/{story.session_id}/timeline"] = (200, timeline)
     server.answers[recording_path(story)] = (200, recording)
@@ -324,6 +324,77 @@ def test_each_tab_of_the_user_has_its_own_player(tab: Page, url: str, server: Pa
     tab.keyboard.press("ArrowRight")
     expect(tab.get_by_role("tab", name="Tab 2")).to_be_focused()
     expect(frame).to_have_attribute("width", "800")
+
+
+def test_the_stream_that_shows_most_is_opened_and_others_can_be_chosen(
+    tab: Page, url: str, server: PageServer, story: Story
+) -> None:
+    """Not the first one, nor one that cannot be played, however long that is."""
+    own = story.recording()["streams"][0]
+    changes = own | {"stream_id": f"{story.stream_id} (before)", "events": story.events[3:]}
+    short = own | {"stream_id": "short", "events": deepcopy(story.events[:4])}
+    server.answers[recording_path(story)] = (200, {"streams": [changes, short, own]})
+    replayed = open_session(tab, url, story)
+    expect(replayed.locator("#plain")).to_have_text("plain text")
+    names = tab.get_by_role("tab")
+    expect(names).to_have_text(
+        [re.compile(words) for words in ("^Before tab 2 · not playable$", "^Tab 1 · ", "^Tab 2 · ")]
+    )
+    expect(names.nth(2)).to_have_attribute("aria-selected", "true")
+    names.nth(0).click()
+    expect(tab.get_by_text("This recording cannot be played")).to_be_visible()
+    expect(tab.get_by_text("no full snapshot")).to_be_visible()
+    names.nth(1).click()
+    expect(replayed.locator("#plain")).to_have_text("plain text")
+
+
+def test_a_trace_opens_the_tab_that_was_open_meanwhile(tab: Page, url: str, server: PageServer, story: Story) -> None:
+    """The part of an older tab that is given is longer: from its last full snapshot to its end."""
+    events = deepcopy(story.events)
+    for event in events:
+        event["timestamp"] -= 3_600_000
+    events[-1]["timestamp"] += 1_800_000
+    older = story.recording()["streams"][0] | {"stream_id": "older", "events": events}
+    server.answers[recording_path(story)] = (200, {"streams": [older, *story.recording()["streams"]]})
+    tab.goto(f"{url}/#/traces/{TRACE}")
+    expect(tab.get_by_role("tab", name="Tab 2")).to_have_attribute("aria-selected", "true")
+
+
+def test_what_was_not_kept_is_named(tab: Page, url: str, server: PageServer, story: Story) -> None:
+    timeline, start = story.timeline(), story.events[0]["timestamp"] * 10**6
+    detail = {"scope": "otel_replay.browser", "attributes": {"otel_replay.gap.reason": "sampled"}}
+    gap = entry("span:gap", "gap", start - 90 * 10**9, 90 * 10**9, "records were not kept: sampled", detail=detail)
+    timeline["entries"] = [gap, *timeline["entries"]]
+    server.answers[f"/api/v1/sessions/{story.session_id}/timeline"] = (200, timeline)
+    open_session(tab, url, story)
+    words = (
+        "Nothing was kept of 1 min 30 s before: the session was not among the sampled ones until an error opened it."
+    )
+    expect(tab.get_by_text(words)).to_be_visible()
+
+
+def test_receivers_that_are_away_are_named(tab: Page, url: str, server: PageServer, story: Story) -> None:
+    """Each once, whoever says so: the list, the timeline, the recording."""
+    away = [{"receiver": f"http://{name}:4318", "reason": "it does not answer"} for name in "ab"]
+    sessions = server.answers["/api/v1/sessions"][1]
+    server.answers["/api/v1/sessions"] = (200, sessions | {"missing": away[:1]})
+    path = f"/api/v1/sessions/{story.session_id}/timeline"
+    server.answers[path] = (200, story.timeline() | {"missing": away[:1]})
+    server.answers[recording_path(story)] = (200, story.recording() | {"missing": away})
+    tab.goto(url)
+    expect(tab.get_by_text("A receiver does not answer: what it holds is missing here")).to_be_visible()
+    expect(tab.get_by_text("http://a:4318: it does not answer")).to_be_visible()
+    tab.get_by_role("link", name=HOSTILE).click()
+    expect(tab.get_by_text("2 receivers do not answer")).to_be_visible()
+    expect(tab.get_by_text("it does not answer")).to_have_count(2)
+
+
+def test_a_damaged_chunk_is_said_to_be_one(tab: Page, url: str, server: PageServer, story: Story) -> None:
+    recording = story.recording()
+    recording["streams"][0]["gaps"] = [{"after_seq": 4, "missing": 1, "reason": "damaged"}]
+    server.answers[recording_path(story)] = (200, recording)
+    open_session(tab, url, story)
+    expect(tab.get_by_text("1 chunk cannot be read any more after chunk 4.")).to_be_visible()
 
 
 def test_a_trace_shows_its_part_of_the_session_s_recording(

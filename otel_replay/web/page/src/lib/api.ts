@@ -3,7 +3,7 @@ import type { eventWithTime } from "@rrweb/types";
 import { disarm } from "./disarm";
 import { withFiles } from "./files";
 import { fromMs } from "./time";
-import type { RecordingPage, SessionPage, Stream, Timeline } from "./types";
+import type { Away, RecordingPage, SessionPage, Stream, Timeline } from "./types";
 
 /** An answer that is not the data: `title` and `detail` of its problem+json, or what the browser says. */
 export class ApiError extends Error {
@@ -26,20 +26,28 @@ export function loadTimeline(of: "sessions" | "traces", id: string, query: Query
   return get(`api/v1/${of}/${encodeURIComponent(id)}/timeline`, query, signal);
 }
 
+/** A whole recording, and who could not add his part. */
+export interface Recorded {
+  streams: Stream[];
+  missing: Away[];
+}
+
 /** The whole recording, page after page; parts of one stream are joined. `range` holds Unix nanoseconds. */
 export async function loadRecording(
   sessionId: string,
   range: { from?: string; to?: string },
   signal: AbortSignal,
   onProgress: (events: number) => void,
-): Promise<Stream[]> {
+): Promise<Recorded> {
   const streams = new Map<string, Stream>();
+  const missing: Away[] = [];
   const seen = new Set<string>();
   let events = 0;
   for (let cursor: string | undefined; ; ) {
     const page = await getRecordingPage(sessionId, { ...range, cursor }, signal);
     for (const part of page.streams) events += join(streams, part);
     onProgress(events);
+    missing.push(...(page.missing ?? []));
     const next = page.next_cursor;
     // A cursor that comes twice would never end.
     if (!next || seen.has(next)) break;
@@ -48,7 +56,7 @@ export async function loadRecording(
   }
   const found = [...streams.values()];
   for (const stream of found) await complete(sessionId, stream, signal);
-  return found;
+  return { streams: found, missing };
 }
 
 /** Puts the files of the recording in place, and takes out what would fetch anything. */

@@ -30,11 +30,18 @@ export interface Tokens {
   reasoning?: number | null;
 }
 
+/** A receiver whose part is missing in what several receivers answer together. */
+export interface Away {
+  receiver: string;
+  reason: string;
+}
+
 export interface SessionPage {
   sessions: Session[];
   total?: number;
   total_at_least?: boolean;
   next_cursor?: string | null;
+  missing?: Away[];
 }
 
 export interface Link {
@@ -103,6 +110,7 @@ export interface Timeline {
   gaps?: Gap[];
   warnings?: unknown[];
   next_cursor?: string | null;
+  missing?: Away[];
 }
 
 export interface Stream {
@@ -118,4 +126,5 @@ export interface Stream {
 export interface RecordingPage {
   streams: Stream[];
   next_cursor?: string | null;
+  missing?: Away[];
 }
