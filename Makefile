@@ -36,7 +36,7 @@ test: lint types page .build/peers/rotel/stamp ## everything a change has to pas
 
 .PHONY: test-fast
 test-fast: .venv/stamp-test page ## the quick tests only (under a minute)
-	@pytest -m "not slow and not browser" -n 2
+	@OTEL_REPLAY_TEST_PROFILE=fast pytest -m "not slow and not browser" -n 2
 
 .PHONY: soak
 soak: .venv/stamp-test page .build/peers/rotel/stamp ## the same tests with the long counts; figures go to docs/results/

@@ -16,7 +16,7 @@ from tests.dialects.heard import agents_run, errors_of, heard, tokens_of, tools_
 from tests.dialects.recorded_differences import RECORDED
 from tests.outside.outside import JSON, Outside, running
 
-pytestmark = [pytest.mark.feature("X5"), pytest.mark.feature("C6")]
+pytestmark = [pytest.mark.feature("X5"), pytest.mark.feature("C6"), pytest.mark.slow]
 
 FOLDER = Path(__file__).parent / "recorded"
 

@@ -29,6 +29,8 @@ from otel_replay.examples.chat.serving import RunningServer, start_chat
 from otel_replay.examples.chat.stub import Delays, answer_to, create_stub, tokens_of
 from tests.e2e import processes
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = Delays(0, 0)
 NOWHERE = "http://127.0.0.1:9"
 PARENT = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
@@ -212,7 +214,6 @@ def test_conversations_are_bounded() -> None:
     assert (len(kept), kept[-2]) == (42, {"role": "assistant", "content": "a299"})
 
 
-@pytest.mark.slow
 def test_it_stops_without_a_receiver_and_leaves_no_thread() -> None:
     before = set(threading.enumerate())
     running = start_chat(NOWHERE, delays=AT_ONCE)
@@ -233,7 +234,6 @@ def test_a_taken_port_is_named_and_nothing_is_left_behind() -> None:
         assert set(threading.enumerate()) <= before
 
 
-@pytest.mark.slow
 def test_the_module_runs_until_it_is_told_to_stop() -> None:
     with processes.running("otel_replay.examples.chat", "--receiver", NOWHERE, "--port", "0") as program:
         url = program.wait_for(r"chat example: (http://\S+)")
@@ -241,7 +241,6 @@ def test_the_module_runs_until_it_is_told_to_stop() -> None:
         assert program.stop() == 0
 
 
-@pytest.mark.slow
 def test_a_missing_extra_is_named() -> None:
     code = "import sys; sys.modules['openai'] = None; from otel_replay.examples.chat import start; start('http://x')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

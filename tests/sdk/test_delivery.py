@@ -25,6 +25,8 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from otel_replay.sdk import OTelReplaySpanExporter, delivery
 from tests.sdk.receivers import IDLE_S, Answer, Receiver, grpc_receiver, http_receiver, span
 
+pytestmark = pytest.mark.slow
+
 SUCCESS, FAILURE = SpanExportResult.SUCCESS, SpanExportResult.FAILURE
 RETRYABLE: dict[str, list[int | str]] = {
     "http": [429, 502, 503, 504],

@@ -29,6 +29,8 @@ from tests.store.requests import CHAT, ERROR, START, log, logs, metrics, span, t
 from tests.store.test_telemetry import from_the_future
 from tests.store.writing import another_process, rest, said
 
+pytestmark = pytest.mark.slow
+
 HOUR_NS = 3600 * 10**9
 
 
@@ -171,7 +173,6 @@ def test_contents_that_are_gone_hold_up_nothing(store: SqliteStore, caplog: pyte
         assert store.trace(1, "0af7651916cd43dd8448eb211c80319c") == before
 
 
-@pytest.mark.slow
 def test_a_long_trace_ends_in_few_blocks(store: SqliteStore) -> None:
     """Its spans came in 100 requests, each among 160 KB of others."""
     long = trace_id(10**6)
@@ -383,7 +384,6 @@ def test_blocks_that_another_rewriting_took_are_not_taken_twice(store: SqliteSto
     assert sum(map(len, found(store, list(sent)).values())) == 20 * (FEW_BLOCKS - 1)
 
 
-@pytest.mark.slow
 def test_readers_in_the_middle_see_every_span_once(store: SqliteStore, path: Path) -> None:
     """From this process and from another one's view of the file, with small pieces and a busy index."""
     sent = fill(store, 4 * FEW_BLOCKS, among=5)
@@ -436,7 +436,6 @@ def one_of_each(number: int) -> Write:
     return write(traces(span(number, {"session.id": f"s{number}"})))
 
 
-@pytest.mark.slow
 def test_a_kill_during_compaction_loses_nothing_and_doubles_nothing(path: Path) -> None:
     """One file, whose writer compacts all the time and is killed again and again."""
     stored = 0

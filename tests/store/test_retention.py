@@ -25,7 +25,7 @@ from tests.store.pruning import RETENTIONS
 from tests.store.requests import CHAT, START, click_event, log, logs, metrics, payload, span, traces, upload, write
 from tests.store.test_erasure import _page, said, settle
 
-pytestmark = pytest.mark.feature("K16")
+pytestmark = [pytest.mark.feature("K16"), pytest.mark.slow]
 
 DAY = 86_400 * 10**9
 NOW = START + 40 * DAY
@@ -147,7 +147,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("finished_by", ["the next prune", "a start"])
 @pytest.mark.parametrize("retention", RETENTIONS)
 def test_pruning_that_was_killed_is_finished(filled: Path, tmp_path: Path, retention: str, finished_by: str) -> None:

@@ -146,7 +146,7 @@ def test_filters(backend: Backend, wanted: InteractionFilter, expected: list[int
         backend,
         chat(1, "hello 1", told=one),
         chat(2, "hello 2", told={**two, "gen_ai.response.model": "m2"}, trace=OTHER_TRACE),
-        chat(3, "hello 3"),
+        chat(3, "hello 3", trace="0" * 31 + "3"),
     )
     assert numbers(found(backend, "hello", wanted)) == expected
 
