@@ -99,10 +99,10 @@ class LocalReplay:
     ) -> dict[str, Any]:
         """A page of sessions, newest first: ``{"sessions": [...], "total", "total_at_least", "next_cursor"}``.
 
-        ``service``, ``model`` and ``has_error`` speak of a session's AI spans, ``text`` of what was said in them. Go on
-        with ``cursor``, the ``next_cursor`` of the page before, or by number with ``page``, from 1.
+        ``service`` and ``model`` speak of a session's AI spans, ``text`` of what was said in them, ``has_error`` of any
+        error. Go on with ``cursor``, the ``next_cursor`` of the page before, or by number with ``page``, from 1.
 
-        Filters: ``user feature label service model state has_error text since_unix_nano until_unix_nano``.
+        Filters: ``user feature label tag service model state has_error text since_unix_nano until_unix_nano``.
         """
         wanted = session_filter(**filters)
         limit, after = check_limit(limit), decode_cursor(cursor)

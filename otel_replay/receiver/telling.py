@@ -41,7 +41,7 @@ def read_told(body: bytes, kind: type[B], limit: int = MAX_BYTES) -> B:
         raise RequestTooLarge(f"the body is over {limit} bytes")
     try:
         return msgspec.convert(load_told(body), kind)
-    except (msgspec.ValidationError, OverflowError) as error:
+    except (msgspec.ValidationError, OverflowError, UnicodeEncodeError) as error:  # the last: half a character
         raise InvalidRequest(f"the body is not what this takes: {error}") from error
     except RecursionError as error:
         raise InvalidRequest("the body is nested too deeply") from error

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -186,6 +186,7 @@ NEAR = st.fixed_dictionaries({}, optional={name: st.just(value) | ANY_JSON for n
 
 
 @given(facts=FACTS | NEAR | ANY_JSON, of_session=st.text(max_size=5))
+@example(facts="\ud800", of_session="")
 def test_nothing_that_is_told_breaks_anything(facts: Any, of_session: str) -> None:
     plain = json.dumps(facts).encode()
     body = json.dumps({"sessionId": "s", "interaction": facts, "action": facts}).encode()

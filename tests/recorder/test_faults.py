@@ -137,7 +137,7 @@ def test_everything_that_pages_could_send_arrives_once(tab: Page, shop_url: str,
             streams = receiver.streams(session)
             return all(len(lines(streams, name)) >= count for name, count in written.items())
 
-        wait_until(has_arrived, tab, 60)
+        wait_until(has_arrived, tab, 120)
         for page in (tab, slow):
             page.evaluate("() => recorder.stop()")
         streams = receiver.streams(session)

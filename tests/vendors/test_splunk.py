@@ -167,7 +167,8 @@ def test_its_rrweb_line_is_replayed(browser: Browser, packages: Path, receiver: 
         live = leave_a_word(tab, "goodbye")
         [events] = recorded(receiver, "goodbye")
         shown = replayed(context, url, events)
+        # While the page is there: its SDK sends spans every few seconds, and a browser that is closed may send none.
+        [session] = eventually(lambda: sessions(receiver), lambda found: found[0]["actions"] > 5)
     assert [line.replace("\ufffd", "")[:200] for line in shown] == [line[:200] for line in live]
     assert [name for name, _ in streams(receiver)] == ["ab" * 8]
-    [session] = eventually(lambda: sessions(receiver), lambda found: found[0]["actions"] > 5)
     assert session["traces"] > 5, "the spans of the same session"
