@@ -58,7 +58,10 @@ def sought(folder: Path, rule: str) -> list[Reading]:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_no_more_is_read_than_the_answer_takes(tmp_path: Path, rule: str) -> None:
-    """Beside the chunks of the answer: the rest of their pages, and the index of all chunks. All pages were 600 KB."""
+    """Beside the chunks of the answer: the rest of their pages, and the index of all chunks. All pages were 600 KB.
+
+    By the recorder's rule 4.9 to 7.4 % are read of the file, 7.2 at the median; the chunks alone are 3.9 to 6.2 %.
+    """
     for reading in sought(tmp_path, rule):
         assert reading.read < 1.25 * reading.answered + 32_000, reading
         if rule == BY_RECORDER:

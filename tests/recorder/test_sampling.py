@@ -86,11 +86,8 @@ def gaps(receiver: Capture) -> list[tuple[float, float]]:
     return [(int(span["startTimeUnixNano"]) / 1e6, int(span["endTimeUnixNano"]) / 1e6) for span in found]
 
 
-def test_what_was_thrown_away_before_an_error_is_a_gap(tab: Page, start: Start, receiver: Capture) -> None:
-    """Up to what was kept: on one page what came before the last snapshot but one, and the pages before altogether."""
-    began_ms = time.time() * 1000
-    unsampled(start)
-    tab.wait_for_timeout(50)
+def fail_after_four_snapshots(tab: Page, start: Start, receiver: Capture) -> None:
+    """Writes a word beside each; what is kept then is sent."""
     unsampled(start, checkoutMs=1)
     for word in ("oldest", "older", "old", "new"):
         tab.wait_for_timeout(5)
@@ -99,6 +96,14 @@ def test_what_was_thrown_away_before_an_error_is_a_gap(tab: Page, start: Start, 
     tab.evaluate(FAIL)
     wait_until(lambda: len(receiver.accepted) > 0, tab)
     flush(tab)
+
+
+def test_what_was_thrown_away_before_an_error_is_a_gap(tab: Page, start: Start, receiver: Capture) -> None:
+    """Up to what was kept: on one page what came before the last snapshot but one, and the pages before altogether."""
+    began_ms = time.time() * 1000
+    unsampled(start)
+    tab.wait_for_timeout(50)
+    fail_after_four_snapshots(tab, start, receiver)
     ((from_ms, to_ms),) = gaps(receiver)
     first_ms = receiver.events()[0]["timestamp"]
     assert began_ms - 1 <= from_ms < to_ms - 50
@@ -147,14 +152,7 @@ def test_every_page_and_tab_of_a_session_with_an_error_is_sent(tab: Page, start:
 
 def test_what_is_kept_begins_with_a_full_snapshot_and_is_bounded(tab: Page, start: Start, receiver: Capture) -> None:
     """Two snapshots back, whatever came before."""
-    unsampled(start, checkoutMs=1)
-    for word in ("oldest", "older", "old", "new"):
-        tab.wait_for_timeout(5)
-        write(tab, word)
-        tab.wait_for_timeout(5)
-    tab.evaluate(FAIL)
-    wait_until(lambda: len(receiver.accepted) > 0, tab)
-    flush(tab)
+    fail_after_four_snapshots(tab, start, receiver)
     sent = json.dumps(receiver.accepted)
     assert "oldest" not in sent
     assert "new" in sent
