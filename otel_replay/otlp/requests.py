@@ -21,6 +21,7 @@ from otel_replay.errors import InvalidRequest
 from otel_replay.model import Signal
 from otel_replay.otlp import thin
 from otel_replay.otlp.counting import check_count
+from otel_replay.otlp.encoded import UnusualEncoding, field
 from otel_replay.otlp.spans import SpanTable, parse_columns, span_defect, spans_by_columns, spans_one_by_one
 
 REQUEST_TYPES: dict[Signal, Any] = {
@@ -50,7 +51,10 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRequest:
-    """A request whose every record parses. ``body`` is what was received, unless records had to be taken out.
+    """A request whose every record parses.
+
+    ``body`` is what was received, unless records had to be taken out or its fields are in another order than protobuf
+    writes them in (see :func:`in_usual_order`).
 
     ``scopes`` are its scope groups; ``spans`` is set for traces, ``message``, fully parsed, for logs and metrics.
     """
@@ -83,6 +87,9 @@ def records(signal: Signal, scope_group: Any) -> Any:
 MAX_REJECTIONS = 1_000
 """So many records of one request are kept aside with their reasons; each takes 560 bytes of memory, however small."""
 
+_FIRST_TAG = 0x0A
+"""Of field 1: a resource group of a request, and the resource of a group."""
+
 _FEW_BYTES = 16_384
 """Below, looking at spans one by one takes less than setting up their columns does (0.1 ms)."""
 
@@ -103,6 +110,7 @@ def accept(signal: Signal, body: bytes) -> AcceptedRequest:
 
 def _accept(signal: Signal, body: bytes) -> AcceptedRequest | None:
     """None when a span is unusable; raises protobuf's ``DecodeError``."""
+    body = in_usual_order(signal, body)
     if signal is Signal.TRACES and len(body) >= _FEW_BYTES and (accepted := _accept_columns(body)):
         return accepted
     message = REQUEST_TYPES[signal].FromString(body)
@@ -115,6 +123,31 @@ def _accept(signal: Signal, body: bytes) -> AcceptedRequest | None:
     parsed = (span for group in message.resource_spans for scope in group.scope_spans for span in scope.spans)
     spans = spans_one_by_one(thin.records_of(request), parsed)
     return AcceptedRequest(signal, body, thin.scopes_of(request), spans=spans) if spans else None
+
+
+def in_usual_order(signal: Signal, body: bytes) -> bytes:
+    """``body`` with the fields of all its messages in the order of their numbers, as protobuf's own libraries write.
+
+    The Collector (pdata 1.65, ``MarshalProto`` of ``pdata/internal``) writes every message from its end: a resource
+    after its spans, a value before its key. Written anew, for 1.2 us a span, such a request is read by columns, names
+    and texts are read off its bytes, and a span is the same bytes whether it came straight or through a Collector: 3.2
+    us a span up to the store instead of 8.8. Unknown fields are kept. Raises protobuf's ``DecodeError``.
+    """
+    return body if _begins_with_resource(body) else _encoded_anew(signal, body)
+
+
+def _begins_with_resource(body: bytes) -> bool:
+    """Whether the first group has its resource in front. True for what cannot be read as well: it is refused later."""
+    try:
+        tag, at, end = field(body, 0)
+        return tag != _FIRST_TAG or at >= end or body[at] == _FIRST_TAG
+    except (IndexError, UnusualEncoding):
+        return True
+
+
+def _encoded_anew(signal: Signal, body: bytes) -> bytes:
+    encoded: bytes = REQUEST_TYPES[signal].FromString(body).SerializeToString()
+    return encoded
 
 
 def _accept_columns(body: bytes) -> AcceptedRequest | None:
