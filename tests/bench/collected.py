@@ -28,7 +28,10 @@ from .rows import Row
 from .setup import CLIENT_CORE, USUAL, Setup, say
 
 PROGRAM = machine.ROOT / ".build" / "collector" / "otelcol"
-PRESETS = ("local", "gateway", "redact")
+PRESETS = ("local", "local, gzip", "gateway", "redact")
+"""`local` does not compress, which no other preset and no exporter of the Collector by default does."""
+SILENT = "service: {telemetry: {metrics: {level: none}}}\n"
+GZIP = "exporters: {otlp_grpc: {compression: gzip}}\n"
 REQUESTS = {Workload.W1: 200, Workload.W2: 80}
 POLL_S = 0.05
 STORED_WITHIN_S = 300.0
@@ -108,12 +111,13 @@ def cpu_seconds(of: RunningServer | None) -> float:
 
 
 def collector(preset: str, receiver: RunningServer, scratch: Path) -> Launch:
-    """The preset as it is, but with ports of its own, and silent about itself."""
+    """The preset as it is but for its compression, with ports of its own, and silent about itself."""
     grpc, http = free_port(), free_port()
-    config = str(machine.ROOT / "collector_config" / f"{preset}.yaml")
-    silent = scratch / "silent.yaml"
-    silent.write_text("service: {telemetry: {metrics: {level: none}}}\n")
-    command = [str(PROGRAM), "--config", config, "--config", str(silent)]
+    name, _, compression = preset.partition(", ")
+    config = str(machine.ROOT / "collector_config" / f"{name}.yaml")
+    changes = scratch / "changes.yaml"
+    changes.write_text(SILENT + (GZIP if compression else ""))
+    command = [str(PROGRAM), "--config", config, "--config", str(changes)]
     environment = {
         "COLLECTOR_GRPC": f"127.0.0.1:{grpc}",
         "COLLECTOR_HTTP": f"127.0.0.1:{http}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from .rows import Rows
 
@@ -103,9 +104,9 @@ def sought(rows: Rows) -> Iterator[Promise]:
 
 def collected(rows: Rows) -> Iterator[Promise]:
     """The Collector is the bound where the receiver takes more spans a second without it."""
-    for workload in ("w1", "w2"):
-        found = rows.value("collected", "gateway", workload, "straight / through")
-        yield Promise(f"spans/s straight / through gateway.yaml, {workload.upper()}", 1, 1.2, found)
+    for preset, workload in product(("local", "local, gzip", "gateway", "redact"), ("w1", "w2")):
+        found = rows.value("collected", preset, workload, "straight / through")
+        yield Promise(f"spans/s straight / through the Collector, {preset}, {workload.upper()}", 1, 1.2, found)
 
 
 def grown(rows: Rows) -> Iterator[Promise]:
