@@ -26,6 +26,7 @@ from otel_replay.query.filters import CallFilters, SessionFilters, SpanFilters
 from otel_replay.query.missing import HEADER, Names, TraceBytes, names, trace_bytes
 from otel_replay.query.parameters import SEARCH, SESSIONS, STATS, TRACES, written
 from otel_replay.query.recordings import StreamRecording
+from otel_replay.query.unanswered import no_answer
 from otel_replay.query.uploads import chunk_bodies
 from otel_replay.recording.events import Event
 from otel_replay.recording.untrusted import storable
@@ -234,9 +235,7 @@ class Http:
         try:
             answer = self._session.request(method, self.url + path, **{"timeout": TIMEOUT_S, **options})
         except requests.RequestException as error:
-            raise RetryableError(
-                f"no answer from {self.url}: {error}", hint="is the server running? otel-replay serve"
-            ) from error
+            raise no_answer(self.url, error) from error
         if answer.status_code >= 400:
             kind = _ERRORS.get(answer.status_code, ReplayError)
             raise kind(_detail(answer))

@@ -180,7 +180,17 @@ def test_failures(run: Any, tmp_path: Path) -> None:
     assert (tmp_path / "other.db").read_bytes() == b"something else" * 1_000
     silent = run("sessions", "--url", "http://127.0.0.1:1")
     assert (silent.code, silent.out) == (1, "")
+    assert silent.err.startswith("otel-replay: no answer from http://127.0.0.1:1: Failed to establish a new connection")
     assert "is the server running?" in silent.err
+
+
+def test_a_server_that_is_not_the_one_to_ask(run: Any, receiver: Outside) -> None:
+    over_grpc = run("sessions", "--url", f"http://{receiver.server.grpc_address}")
+    assert (over_grpc.code, over_grpc.out) == (1, "")
+    assert "it speaks gRPC" in over_grpc.err
+    assert "4318" in over_grpc.err
+    encrypted = run("sessions", "--url", receiver.url.replace("http:", "https:"))
+    assert "http:// for a server without a certificate" in encrypted.err
 
 
 @pytest.mark.slow
