@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from otel_replay.errors import DatabaseInUse, InvalidRequest, UnsupportedRequest
+from otel_replay.errors import DatabaseInUse, InvalidRequest
 from otel_replay.recording.events import MAX_TIMESTAMP_MS, Event, parse_events
+from otel_replay.sdk.sinks import SINKS
 from otel_replay.store.sqlite.database import writer_of
 
 PART_BYTES = 4 * 1024 * 1024
@@ -17,8 +17,6 @@ PART_BYTES = 4 * 1024 * 1024
 
 WriteChunks = Callable[[str, str, Sequence[bytes]], int]
 """Stores the bodies of chunks of a session's stream, in order; the number of the last one."""
-
-_SINKS = "otel_replay.sinks"
 
 
 def chunk_bodies(stream: str, events: Iterable[Event], part_bytes: int = PART_BYTES) -> list[bytes]:
@@ -63,26 +61,19 @@ def _is_usual(event: Any) -> bool:
 
 
 def into_file(path: Path, through: Callable[[str], WriteChunks]) -> WriteChunks:
-    """Writes into the file at ``path``; while a server does, ``through`` gives what writes at its address."""
+    """Writes into the file at ``path``, beside what this process records into it.
+
+    While a server writes it, ``through`` gives what writes at its address.
+    """
 
     def write(session_id: str, stream: str, bodies: Sequence[bytes]) -> int:
         try:
-            sink = _sink(path)
+            with SINKS.borrowed(f"sqlite:///{path}") as sink:
+                return [int(sink.upload(session_id, stream, body)) for body in bodies][-1]
         except DatabaseInUse:
             url = writer_of(path).get("url")
             if not url:
                 raise
-            return through(url)(session_id, stream, bodies)
-        try:
-            return [int(sink.upload(session_id, stream, body)) for body in bodies][-1]
-        finally:
-            sink.close()
+        return through(url)(session_id, stream, bodies)
 
     return write
-
-
-def _sink(path: Path) -> Any:
-    """What writes files stands above the queries, so it is found by its entry point."""
-    for entry in entry_points(group=_SINKS, name="sqlite"):
-        return entry.load()(str(path))
-    raise UnsupportedRequest("nothing installed writes files", hint="install otel-replay again")

@@ -6,23 +6,16 @@ answered the same way for ever is ``refused``.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Literal, Protocol
-from urllib.parse import urlsplit
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from otel_replay.errors import PermanentError, RetryableError, StoreError, UnsupportedRequest
+from otel_replay.errors import PermanentError, RetryableError, StoreError
 from otel_replay.sdk.destination import Destination
-from otel_replay.sdk.sink import Sink, SinkFactory
-
-SINKS = "otel_replay.sinks"
-"""The entry point group of factories that open a ``Sink``, by URL scheme."""
+from otel_replay.sdk.sinks import SINKS
 
 _WAYS_OUT = {
     "key": "set OTEL_REPLAY_API_KEY, or give headers=",
@@ -95,7 +88,7 @@ class SinkSender:
     """Hands requests to a sink of this process, which spans and logs share."""
 
     def __init__(self, destination: Destination) -> None:
-        self._sink = _SINKS.acquire(destination.url)
+        self._sink = SINKS.acquire(destination.url)
         self._url: str | None = destination.url
         self._export: Callable[[bytes], None] | None = getattr(self._sink, f"export_{destination.signal}", None)
 
@@ -113,61 +106,4 @@ class SinkSender:
     def close(self) -> None:
         url, self._url = self._url, None
         if url is not None:
-            _SINKS.release(url)
-
-
-class _Sinks:
-    """Open sinks by URL with the number of their users: a file has one writer.
-
-    By process too: a sink that a forked child inherits is its parent's, and is neither used nor closed there.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open: dict[tuple[int, str], tuple[Sink, int]] = {}
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._renew_lock)
-
-    def acquire(self, url: str) -> Sink:
-        key = (os.getpid(), url)
-        with self._lock:
-            sink, users = self._open.get(key) or (_open_sink(url), 0)
-            self._open[key] = (sink, users + 1)
-        return sink
-
-    def release(self, url: str) -> None:
-        key = (os.getpid(), url)
-        with self._lock:
-            if key not in self._open:
-                return
-            sink, users = self._open.pop(key)
-            if users > 1:
-                self._open[key] = (sink, users - 1)
-            else:
-                sink.close()
-
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
-
-
-_SINKS = _Sinks()
-
-
-def erase_session(url: str, session_id: str) -> None:
-    """Forgets a session in a sink: by way of the open one, if there is one, since a file has one writer."""
-    sink = _SINKS.acquire(url)
-    try:
-        sink.erase_session(session_id)
-    finally:
-        _SINKS.release(url)
-
-
-def _open_sink(url: str) -> Sink:
-    split = urlsplit(url)
-    for entry in entry_points(group=SINKS, name=split.scheme):
-        factory: SinkFactory = entry.load()
-        return factory(split.path.removeprefix("/"))
-    raise UnsupportedRequest(
-        f"nothing installed can keep spans at {url!r}: no entry point {split.scheme!r} in the group {SINKS!r}",
-        hint="install otel-replay again, or send to a receiver: http://HOST:4318",
-    )
+            SINKS.release(url)

@@ -19,6 +19,10 @@ class Sink(Protocol):
     def export_logs(self, body: bytes) -> None:
         """Keep one serialised ``ExportLogsServiceRequest``, likewise; a sink without this method keeps spans only."""
 
+    def upload(self, session_id: str, stream_id: str, payload: bytes) -> int:
+        """Keep a chunk of a recording, JSON as the chunk route takes it; its number in the stream. A sink without
+        this method keeps no recordings."""
+
     def erase_session(self, session_id: str) -> None:
         """Forget everything of a session, for good."""
 

@@ -52,9 +52,10 @@ class SessionStore:
         if self._is_server:
             _erase_at(self._target, session_id, self._key)
         else:
-            from otel_replay.sdk.sending import erase_session
+            from otel_replay.sdk.sinks import SINKS
 
-            erase_session(f"{_SQLITE}{self._target}", session_id)
+            with SINKS.borrowed(f"{_SQLITE}{self._target}") as sink:
+                sink.erase_session(session_id)
 
     def close(self) -> None:
         opened, self._opened = self._opened, None

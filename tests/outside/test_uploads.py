@@ -12,6 +12,7 @@ import pytest
 import otel_replay
 from otel_replay.errors import InvalidRequest, NotFound, RateLimited, StoreError, Unauthenticated
 from otel_replay.query.uploads import PART_BYTES, chunk_bodies
+from otel_replay.sdk import OTelReplaySpanExporter
 from otel_replay.store.sqlite import SqliteStore
 from tests.outside.access import make_key
 from tests.outside.outside import Outside, running
@@ -38,10 +39,15 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "replay.db"
 
 
-@pytest.fixture(params=["server", "file", "file that a server writes"])
+@pytest.fixture(params=["server", "file", "file that a server writes", "file that this process records into"])
 def target(request: pytest.FixtureRequest, file: Path) -> Iterator[str | Path]:
     if request.param == "file":
         yield file
+        return
+    if request.param == "file that this process records into":
+        exporter = OTelReplaySpanExporter(f"sqlite:///{file}")
+        yield file
+        exporter.shutdown()
         return
     with running(file) as receiver:
         yield receiver.url if request.param == "server" else file

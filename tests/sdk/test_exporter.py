@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
 from otel_replay.errors import StoreUnavailable, UnsupportedRequest
-from otel_replay.sdk import OTelReplayLogExporter, OTelReplaySpanExporter, SessionSpanProcessor, sending, session
+from otel_replay.sdk import OTelReplayLogExporter, OTelReplaySpanExporter, SessionSpanProcessor, session, sinks
 from otel_replay.sdk.backlog import is_sampled
 from otel_replay.sdk.destination import destination
 from otel_replay.sdk.exporter import MAX_REQUEST_BYTES
@@ -53,8 +53,8 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def memory_sinks(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = EntryPoints([EntryPoint("sqlite", f"{__name__}:MemorySink", sending.SINKS)])
-    monkeypatch.setattr(sending, "entry_points", lambda **wanted: found.select(**wanted))
+    found = EntryPoints([EntryPoint("sqlite", f"{__name__}:MemorySink", sinks.GROUP)])
+    monkeypatch.setattr(sinks, "entry_points", lambda **wanted: found.select(**wanted))
 
 
 def export_one(made: OTelReplaySpanExporter) -> None:
@@ -225,7 +225,7 @@ def test_what_is_not_understood_is_refused_with_a_hint(endpoint: str, protocol: 
 
 
 def test_sqlite_without_a_sink_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "entry_points", lambda **_: EntryPoints())
+    monkeypatch.setattr(sinks, "entry_points", lambda **_: EntryPoints())
     with pytest.raises(UnsupportedRequest, match=r"entry point 'sqlite' in the group 'otel_replay\.sinks'"):
         OTelReplaySpanExporter("sqlite:///replay.db")
 
