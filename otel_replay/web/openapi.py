@@ -76,13 +76,13 @@ OPERATIONS: dict[str, _Operation] = {
         TRACES,
     ),
     "GET /api/v1/traces/{id}": _Operation("OTLP's TracesData, every field as received.", schemas.ANY_OBJECT),
-    "GET /api/v1/services": _Operation("Services by name.", obj(services=array(schemas.ANY))),
+    "GET /api/v1/services": _Operation("Services by name.", obj(services=array(schemas.TEXT))),
     "GET /api/v1/services/{id:any}/operations": _Operation(
-        "Operations of a service.", obj(operations=array(schemas.ANY))
+        "Names of a service's spans.", obj(operations=array(schemas.TEXT))
     ),
     "GET /api/v1/search": _Operation(
         "Words in what was said.",
-        obj(hits=array(schemas.HIT), waiting=schemas.ANY, **schemas.NEXT),
+        obj(hits=array(schemas.HIT), waiting=schemas.COUNT, **schemas.NEXT),
         SEARCH.replace("q ", "q! "),
     ),
     "GET /api/v1/stats": _Operation("Calls, tokens, cost, latency.", schemas.STATISTICS, STATS),

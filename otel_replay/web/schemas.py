@@ -19,6 +19,7 @@ Schema = dict[str, Any]
 
 ANY: Schema = {}
 ANY_OBJECT: Schema = {"type": "object"}
+SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}
 TEXT: Schema = {"type": "string"}
 OPTIONAL_TEXT: Schema = {"type": ["string", "null"]}
 BOOLEAN: Schema = {"type": "boolean"}
@@ -88,21 +89,28 @@ SESSION = obj(
     state={"enum": [*STATES]},
     start_unix_nano=NANOS,
     end_unix_nano=NANOS,
-    user=ANY,
-    feature=ANY,
-    label=ANY,
-    service=ANY,
-    attributes=ANY_OBJECT,
+    user=SCALAR,
+    feature=SCALAR,
+    label=SCALAR,
+    service=SCALAR,
+    name=SCALAR,
+    tags=array(TEXT),
+    metadata=ANY_OBJECT,
+    preferences=ANY_OBJECT,
+    expires_unix_nano=OPTIONAL_NANOS,
+    attributes={**ANY_OBJECT, "additionalProperties": SCALAR},
     interactions=COUNT,
     actions=COUNT,
     errors=COUNT,
+    traces=COUNT,
     has_recording=BOOLEAN,
     models=array(TEXT),
+    tokens=obj(input=COUNT, output=COUNT),
 )
 SESSION_OF_PROJECT: Schema = {
     **SESSION,
-    "properties": {**SESSION["properties"], "id": TEXT, "project_id": COUNT, "metadata": ANY_OBJECT},
-    "required": [*SESSION["required"], "id", "project_id", "metadata"],
+    "properties": {**SESSION["properties"], "id": TEXT, "project_id": COUNT},
+    "required": [*SESSION["required"], "id", "project_id"],
 }
 TRACE = obj(
     trace_id=TEXT,
@@ -129,7 +137,18 @@ EVENTS = obj(
     events=array(ANY_OBJECT),
     streams=array(obj(stream_id=TEXT, from_seq=COUNT, to_seq=COUNT, events=COUNT, gaps=array(ANY_OBJECT))),
 )
-HIT = obj(trace_id=TEXT, span_id=TEXT, start_unix_nano=NANOS, snippet=TEXT, highlights=array(array(COUNT)))
+HIT = obj(
+    trace_id=TEXT,
+    span_id=TEXT,
+    start_unix_nano=NANOS,
+    session_id=TEXT,
+    conversation_id=TEXT,
+    service=TEXT,
+    model=OPTIONAL_TEXT,
+    user=TEXT,
+    snippet=TEXT,
+    highlights=array({**array(COUNT), "minItems": 2, "maxItems": 2}),
+)
 USD: Schema = {"type": ["string", "null"], "pattern": "^[0-9]+([.][0-9]+)?$", "description": "US dollars, exact."}
 _COSTS = {**obj(reported=USD, override=USD, computed=USD), "type": ["object", "null"]}
 _TIMES = {**obj(p50=NANOS, p95=NANOS, p99=NANOS, mean=NANOS), "type": ["object", "null"]}

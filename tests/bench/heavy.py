@@ -19,11 +19,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+
+import otel_replay
 
 from .ingest import POLL_S
 from .load import machine
@@ -193,6 +196,37 @@ def stored(database: Path, session: str) -> dict[int, int]:
         return dict(connection.execute(query, (session,)).fetchall())
 
 
+class Reading(NamedTuple):
+    """Bytes: of the chunks that came as an answer, how many these are, and what was read of the file for them."""
+
+    answered: int
+    chunks: int
+    read: int
+
+
+def readings(database: Path, recorded: Recorded) -> list[Reading]:
+    """What the 20 seconds around each trace take, each time of a file that was just opened. Linux only."""
+    sizes = stored(database, recorded.session)
+    found = []
+    for offset in recorded.traces.values():
+        moment = recorded.begins_ms + offset
+        start, end = (moment - AROUND_MS) * MS, (moment + AROUND_MS) * MS
+        replay = otel_replay.open(database)
+        replay.sessions(limit=1)  # what is read of any file at first
+        before = _bytes_read()
+        [stream] = replay.recordings.download(recorded.session, from_unix_nano=start, to_unix_nano=end)
+        read = _bytes_read() - before
+        replay.close()
+        answered = [sizes[seq] for seq in range(stream.from_seq, stream.to_seq + 1)]
+        found.append(Reading(sum(answered), len(answered), read))
+    return found
+
+
+def _bytes_read() -> int:
+    """By this process so far, cached by the system or not."""
+    return int(Path("/proc/self/io").read_text().splitlines()[0].removeprefix("rchar: "))
+
+
 def recording(setup: Setup) -> Iterator[Row]:
     """Size and seeking, for each rule of full snapshots."""
     for subject, rule in RULES.items():
@@ -200,21 +234,24 @@ def recording(setup: Setup) -> Iterator[Row]:
             recorded = record(server.http.url, rule)
             while waiting(server.http, "chunks"):
                 time.sleep(POLL_S)
-            timings, shares = Timings(), []
-            sizes = stored(scratch / "replay.db", recorded.session)
+            timings = Timings()
             with requests.Session() as session:
                 for trace_id in recorded.traces:
-                    found = timings.timed("around", partial(around, server.http, session, trace_id))
-                    [stream] = json.loads(found)["streams"]
-                    read = sum(sizes[seq] for seq in range(stream["from_seq"], stream["to_seq"] + 1))
-                    shares.append(read / sum(sizes.values()))
+                    timings.timed("around", partial(around, server.http, session, trace_id))
+            size = sum(stored(scratch / "replay.db", recorded.session).values())
+            found = readings(scratch / "replay.db", recorded)
         values = {
-            "stored MB": sum(sizes.values()) / 1e6,
-            "stored B an event": sum(sizes.values()) / EVENTS,
+            "stored MB": size / 1e6,
+            "stored B an event": size / EVENTS,
             **timings.percentiles_ms("around"),
-            "read p50 %": 100 * statistics.median(shares),
-            "read least %": 100 * min(shares),
-            "read most %": 100 * max(shares),
+            **_percentages("read", [reading.answered for reading in found], size),
+            **_percentages("of the file", [reading.read for reading in found], size),
+            "of the file p50 KB": statistics.median(reading.read for reading in found) / 1e3,
         }
         say(f"recording: {values}")
         yield Row("recording", subject, "100,000 events", values)
+
+
+def _percentages(what: str, sizes: list[int], whole: int) -> dict[str, float]:
+    figures = {"p50": statistics.median(sizes), "least": min(sizes), "most": max(sizes)}
+    return {f"{what} {name} %": 100 * size / whole for name, size in figures.items()}
