@@ -165,6 +165,8 @@ class Chunk:
     end_unix_nano: int
     events: int
     has_full_snapshot: bool
+    repeats: bool = False
+    """Nothing but a full snapshot, and of a page of which everything is told: players that start before need it not."""
     sent_at_unix_nano: int | None = None
     slice_index: int = 1
     slice_count: int = 1

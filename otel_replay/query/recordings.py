@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from otel_replay.errors import InvalidRequest, NotFound, StoreError
 from otel_replay.model import Chunk, Gap
 from otel_replay.query.uploads import PART_BYTES, WriteChunks, chunk_bodies
 from otel_replay.recording.events import MAX_SEQ, Event, parse_events
-from otel_replay.recording.streams import ChunkInfo, find_gaps, join_pieces, snapshot_before
+from otel_replay.recording.streams import ChunkInfo, find_gaps, join_pieces, repeated, snapshot_before
 from otel_replay.store.base import Reader
 from otel_replay.timeline.entry import gap_dict
 
@@ -153,7 +153,9 @@ def read_recording(
 ) -> RecordingPage:
     """One page of a session's recording.
 
-    With ``from_unix_nano`` each stream starts at the nearest earlier full snapshot, so that it can be played. Raises
+    With ``from_unix_nano`` each stream starts at the nearest earlier full snapshot, so that it can be played, and later
+    ones that only repeat what is told are left out: in 20 s of a busy page they are a quarter of the bytes. (Not behind
+    a cursor: they are where a player resumes after damage, and that may lie on the page before.) Raises
     :class:`NotFound` for a session without a recording, or without that stream.
     """
     wanted = _streams(reader, project, session_id, stream)
@@ -171,7 +173,11 @@ def read_recording(
             first = position.seq
         if left <= 0:
             return RecordingPage(page, _encode(_Position(stream_id, first)))
-        part = _read_part(reader, (project, session_id, stream_id), first, last, left, read)
+        is_part = from_unix_nano is not None and cursor is None
+        left_out = repeated(infos, first, last) if is_part else frozenset()
+        part = _read_part(reader, (project, session_id, stream_id), first, last, left, read, left_out)
+        if left_out and _damaged(infos, first, last, part):  # then players resume at the next full snapshot
+            part = _read_part(reader, (project, session_id, stream_id), first, last, left, read, frozenset())
         page.append(_recording(stream_id, infos, first, last, part))
         if part.next_seq is not None:
             return RecordingPage(page, _encode(_Position(stream_id, part.next_seq)))
@@ -201,13 +207,13 @@ def _bounds(infos: Sequence[ChunkInfo], from_unix_nano: int | None, to_unix_nano
 
 
 class _Part(NamedTuple):
-    """``read`` are the numbers of the chunks that were read for it, perhaps of the next piece's, too."""
+    """``read`` are the numbers of the chunks that were read for it, perhaps of the next piece's, too, or left out."""
 
     events: list[Any]
     last_seq: int
     size: int
     next_seq: int | None
-    read: set[int]
+    read: Set[int]
 
 
 def _read_part(
@@ -217,18 +223,27 @@ def _read_part(
     last: int,
     max_bytes: int,
     read: Callable[[bytes], Iterable[Any]],
+    left_out: Set[int],
 ) -> _Part:
     """Whole pieces until ``max_bytes`` are passed, at least one; a sliced event is never cut."""
     sizes: dict[int, int] = {}
-    chunks = _measured(reader.chunks(*stream, from_seq=first, to_seq=last), sizes)
-    part = _Part([], first, 0, None, set())
+    chunks = _measured(_chunks(reader, stream, first, last, left_out), sizes)
+    part = _Part([], first, 0, None, frozenset())
     for piece in join_pieces(chunks, read):
         if part.events and part.size >= max_bytes:
             part = part._replace(next_seq=piece.first_seq)
             break
         part.events.extend(piece.events)
         part = part._replace(last_seq=piece.last_seq, size=sum(sizes.values()))
-    return part._replace(read={*sizes})
+    return part._replace(read=left_out | sizes.keys())
+
+
+def _chunks(reader: Reader, stream: tuple[int, str, str], first: int, last: int, left_out: Set[int]) -> Iterator[Chunk]:
+    """In sequence order. Those that are left out are not read from the file either."""
+    for skipped in sorted(left_out):
+        yield from reader.chunks(*stream, from_seq=first, to_seq=skipped - 1)
+        first = skipped + 1
+    yield from reader.chunks(*stream, from_seq=first, to_seq=last)
 
 
 def _measured(chunks: Iterator[Chunk], sizes: dict[int, int]) -> Iterator[Chunk]:
@@ -240,11 +255,20 @@ def _measured(chunks: Iterator[Chunk], sizes: dict[int, int]) -> Iterator[Chunk]
 
 def _recording(stream_id: str, infos: Sequence[ChunkInfo], first: int, last: int, part: _Part) -> StreamRecording:
     """Holes that lie between two pages belong to the earlier one."""
-    end = last if part.next_seq is None else part.next_seq - 1
-    damaged = {info.seq for info in infos if first <= info.seq <= end} - part.read
+    end = _end(last, part)
+    damaged = _damaged(infos, first, last, part)
     within = [gap for gap in find_gaps(stream_id, infos, damaged) if first - 1 <= gap.after_seq < end]
     playable = any(info.has_full_snapshot for info in infos)
     return StreamRecording(stream_id, first, part.last_seq, within, part.events, playable)
+
+
+def _damaged(infos: Sequence[ChunkInfo], first: int, last: int, part: _Part) -> Set[int]:
+    """Numbers of the chunks of a part that are stored and could not be read."""
+    return {info.seq for info in infos if first <= info.seq <= _end(last, part)} - part.read
+
+
+def _end(last: int, part: _Part) -> int:
+    return last if part.next_seq is None else part.next_seq - 1
 
 
 def _encode(position: _Position) -> str:

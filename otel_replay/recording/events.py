@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import IntEnum
 from operator import itemgetter
@@ -56,6 +57,7 @@ class ChunkSummary(NamedTuple):
     end_unix_nano: int
     events: int
     has_full_snapshot: bool
+    repeats: bool = False
 
 
 def parse_events(payload: bytes) -> list[Event]:
@@ -110,7 +112,19 @@ def summarise(events: list[Event]) -> ChunkSummary:
     """The metadata of at least one parsed event."""
     times = list(map(_TIMESTAMP, events))
     has_full_snapshot = EventType.FULL_SNAPSHOT.value in map(_TYPE, events)
-    return ChunkSummary(ms_to_unix_nano(min(times)), ms_to_unix_nano(max(times)), len(events), has_full_snapshot)
+    repeats = has_full_snapshot and is_repeat((event["type"], event.get("repeats") is True) for event in events)
+    return ChunkSummary(
+        ms_to_unix_nano(min(times)), ms_to_unix_nano(max(times)), len(events), has_full_snapshot, repeats
+    )
+
+
+def is_repeat(events: Iterable[tuple[int, bool]]) -> bool:
+    """Whether events, by their types and whether they are marked, are nothing but full snapshots that repeat.
+
+    This project's recorder marks so (``"repeats": true`` in the event) a snapshot of a page of which it has told
+    everything, which is there for players to start from.
+    """
+    return all(kind == EventType.META or (kind == EventType.FULL_SNAPSHOT and marked) for kind, marked in events)
 
 
 def check_id(name: str, value: str) -> None:

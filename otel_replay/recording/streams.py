@@ -28,6 +28,7 @@ class ChunkInfo:
     start_unix_nano: int
     end_unix_nano: int
     has_full_snapshot: bool
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,23 @@ def snapshot_before(infos: Iterable[ChunkInfo], unix_nano: int) -> int | None:
     """
     found = [info.seq for info in infos if info.has_full_snapshot and info.start_unix_nano <= unix_nano]
     return max(found, default=None)
+
+
+def repeated(infos: Iterable[ChunkInfo], first: int, last: int) -> frozenset[int]:
+    """Numbers of the chunks that a player does not need which plays those from ``first`` to ``last``.
+
+    They repeat what a full snapshot before and the changes since, all of which are there, have told.
+    """
+    found = set()
+    previous, is_told = first, False
+    for info in infos:
+        if not first <= info.seq <= last:
+            continue
+        is_told = is_told and info.seq == previous + 1
+        if info.repeats and is_told:
+            found.add(info.seq)
+        previous, is_told = info.seq, is_told or info.has_full_snapshot
+    return frozenset(found)
 
 
 def _continues(before: Chunk, chunk: Chunk) -> bool:

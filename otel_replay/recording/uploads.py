@@ -21,6 +21,7 @@ from otel_replay.recording.events import (
     ChunkSummary,
     EventType,
     check_id,
+    is_repeat,
     load,
     ms_to_unix_nano,
     parse_events,
@@ -36,6 +37,7 @@ class _Event(msgspec.Struct, gc=False):
 
     type: int
     timestamp: Annotated[int, _IN_RANGE] | Annotated[float, _IN_RANGE]
+    repeats: bool = False
 
 
 class _Whole(_Event, gc=False):
@@ -197,7 +199,10 @@ def _seems_deep(payload: bytes) -> bool:
 def _summary(events: Sequence[_Event]) -> ChunkSummary:
     times = [event.timestamp for event in events]
     has_full_snapshot = any(event.type == EventType.FULL_SNAPSHOT for event in events)
-    return ChunkSummary(ms_to_unix_nano(min(times)), ms_to_unix_nano(max(times)), len(events), has_full_snapshot)
+    repeats = has_full_snapshot and is_repeat((event.type, event.repeats) for event in events)
+    return ChunkSummary(
+        ms_to_unix_nano(min(times)), ms_to_unix_nano(max(times)), len(events), has_full_snapshot, repeats
+    )
 
 
 def chunk_from_upload(

@@ -106,7 +106,7 @@ class Heavy(Visit):
         return {"type": kind, "data": data, "timestamp": START_MS + int(self.passed_ms)}
 
     def chunks(self, is_due: Rule) -> Iterator[Events]:
-        """One for every five seconds; another begins with each full snapshot."""
+        """One for every five seconds; another begins with each full snapshot, which is alone where it repeats."""
         act = (self.move, self.move, self.answer, self.answer, self.cards, self.typing)
         events = self.snapshot()
         for number in range(CHUNKS):
@@ -116,16 +116,21 @@ class Heavy(Visit):
                 events += happened
                 if is_due(self):
                     yield Events.of(events)
-                    events = self.snapshot()
-            yield Events.of(events)
+                    events = self.snapshot(repeats=is_due is by_recorder)
+                    if is_due is by_recorder:
+                        yield Events.of(events)
+                        events = []
+            if events:
+                yield Events.of(events)
             events = []
 
-    def snapshot(self) -> list[Json]:
+    def snapshot(self, *, repeats: bool = False) -> list[Json]:
         self.snapshot_ms = self.passed_ms
         self.containers.clear()
         self.added.clear()
         meta = self.event(4, {"href": "https://shop.example.com/assistant", "width": 1280, "height": 800})
-        events = [meta, self.event(2, {"node": self.document(), "initialOffset": {"left": 0, "top": 0}})]
+        whole = self.event(2, {"node": self.document(), "initialOffset": {"left": 0, "top": 0}})
+        events = [meta, {"repeats": True} | whole if repeats else whole]
         self.checkouts.take(events)
         return events
 
@@ -196,6 +201,13 @@ def stored(database: Path, session: str) -> dict[int, int]:
         return dict(connection.execute(query, (session,)).fetchall())
 
 
+def repeating(database: Path, session: str) -> set[int]:
+    """Numbers of the chunks that are not sent to who starts before them."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        query = "SELECT seq FROM chunks WHERE session_id = ? AND has_full_snapshot = 2"
+        return {seq for (seq,) in connection.execute(query, (session,))}
+
+
 class Reading(NamedTuple):
     """Bytes: of the chunks that came as an answer, how many these are, and what was read of the file for them."""
 
@@ -206,7 +218,7 @@ class Reading(NamedTuple):
 
 def readings(database: Path, recorded: Recorded) -> list[Reading]:
     """What the 20 seconds around each trace take, each time of a file that was just opened. Linux only."""
-    sizes = stored(database, recorded.session)
+    sizes, left_out = stored(database, recorded.session), repeating(database, recorded.session)
     found = []
     for offset in recorded.traces.values():
         moment = recorded.begins_ms + offset
@@ -217,7 +229,8 @@ def readings(database: Path, recorded: Recorded) -> list[Reading]:
         [stream] = replay.recordings.download(recorded.session, from_unix_nano=start, to_unix_nano=end)
         read = _bytes_read() - before
         replay.close()
-        answered = [sizes[seq] for seq in range(stream.from_seq, stream.to_seq + 1)]
+        later = range(stream.from_seq + 1, stream.to_seq + 1)
+        answered = [sizes[stream.from_seq], *(sizes[seq] for seq in later if seq not in left_out)]
         found.append(Reading(sum(answered), len(answered), read))
     return found
 

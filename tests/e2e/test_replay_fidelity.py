@@ -20,8 +20,9 @@ from playwright.sync_api import Browser, BrowserContext, FloatRect, Page
 from tests.e2e import processes
 from tests.e2e.conversation import chromium
 from tests.e2e.fidelity.site import FOLDER, Site, files
-from tests.e2e.fidelity.visit import HEIGHT, LATE, SHAPE, WIDTH, Box, Moment, visit
+from tests.e2e.fidelity.visit import BUSY_BEFORE, HEIGHT, LATE, SHAPE, WIDTH, Box, Moment, visit
 from tests.outside.outside import eventually
+from tests.recorder.driving import FULL_SNAPSHOT
 from tests.web.loopback import serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.feature("S2")]
@@ -47,8 +48,8 @@ class Recorded:
     site: Site
     site_url: str
 
-    def events(self) -> list[dict[str, Any]]:
-        answer = requests.get(f"{self.receiver.url}/api/v1/sessions/fidelity/recording", timeout=20)
+    def events(self, **part: int) -> list[dict[str, Any]]:
+        answer = requests.get(f"{self.receiver.url}/api/v1/sessions/fidelity/recording", params=part, timeout=20)
         answer.raise_for_status()
         [stream] = answer.json()["streams"]
         events: list[dict[str, Any]] = stream["events"]
@@ -153,11 +154,17 @@ def test_our_page_shows_what_the_visitor_saw_and_asks_nobody(browser: Browser, r
 
 @pytest.mark.feature("S1")
 @pytest.mark.feature("R5")
-def test_the_plain_player_shows_it_with_the_files_of_the_page(browser: Browser, recorded: Recorded) -> None:
+@pytest.mark.parametrize("is_part", [False, True], ids=["whole", "without the snapshots that repeat"])
+def test_the_plain_player_shows_it_with_the_files_of_the_page(
+    browser: Browser, recorded: Recorded, is_part: bool
+) -> None:
     """It knows no files within a recording: it asks the site for them, which is still there."""
+    events = recorded.events(**{"from": recorded.moments[0].at_ms * 1_000_000} if is_part else {})
+    repeating = [event.get("repeats", False) for event in events if event["type"] == FULL_SNAPSHOT]
+    assert repeating == [False, *([] if is_part else [True] * len(BUSY_BEFORE))]
     with screen(browser, WIDTH, HEIGHT) as (shown, asked):
         shown.page.goto(f"{recorded.site_url}/plain.html")
-        shown.page.evaluate("all => play(...all)", [recorded.events(), WIDTH, HEIGHT])
+        shown.page.evaluate("all => play(...all)", [events, WIDTH, HEIGHT])
         shown.page.add_style_tag(content=WITHOUT_MOUSE)
         shapes, shares = {}, {}
         for moment in recorded.moments:

@@ -9,6 +9,9 @@ from playwright.sync_api import Page
 
 META, FULL_SNAPSHOT, INCREMENTAL, CUSTOM = 4, 2, 3, 5
 
+TOO_LATE = "() => { IDBDatabase.prototype.transaction = () => { throw new DOMException('too late') } }"
+"""From here on the browser writes nothing to IndexedDB, as when a page goes before that was begun."""
+
 Start = Callable[..., None]
 """``start(page=tab, **options)``: opens the shop and calls ``OtelReplay.record(options)``."""
 

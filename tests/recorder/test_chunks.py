@@ -99,6 +99,16 @@ def test_a_chunk_is_tried_again_until_it_is_taken(tab: Page, start: Start, recei
     assert numbers(receiver.accepted) == list(range(len(receiver.accepted)))
 
 
+@pytest.mark.slow
+def test_it_is_tried_again_when_the_receiver_wants_it(tab: Page, start: Start, receiver: Capture) -> None:
+    """By itself it would come again within half a second."""
+    receiver.answers = [(503, {"retry-after": "2"})]
+    start()
+    wait_until(lambda: len(receiver.attempts) > 1, tab)
+    first, second = (int(told["x-otel-replay-sent-at"]) for told in receiver.headers[:2])
+    assert second - first >= 1_990
+
+
 @pytest.mark.feature("X4")
 def test_after_a_refused_chunk_the_page_is_recorded_as_a_whole(tab: Page, start: Start, receiver: Capture) -> None:
     receiver.answers = [(400, {})]
@@ -132,6 +142,20 @@ def test_the_page_is_recorded_as_a_whole_every_few_minutes(tab: Page, start: Sta
     write(tab, "any change")
     flush(tab)
     assert [event["type"] for event in receiver.events()].count(FULL_SNAPSHOT) >= 2
+
+
+def test_unless_told_otherwise_that_is_every_five_minutes(tab: Page, start: Start, receiver: Capture) -> None:
+    tab.add_init_script("const now = Date.now; window.minutes = 0; Date.now = () => now() + minutes * 60_000")
+    start()
+    flush(tab)
+
+    def snapshots_after(minutes: float) -> int:
+        tab.evaluate("minutes => { window.minutes = minutes }", minutes)
+        write(tab, f"after {minutes} minutes")
+        flush(tab)
+        return [event["type"] for event in receiver.events()].count(FULL_SNAPSHOT)
+
+    assert [snapshots_after(minutes) for minutes in (3, 5.1, 8, 10.5)] == [1, 2, 2, 3]
 
 
 CHANGES = """async ([chars, changes]) => {

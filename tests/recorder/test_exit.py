@@ -37,6 +37,23 @@ def test_what_is_left_is_sent_when_the_page_goes(tab: Page, start: Start, receiv
     wait_until(lambda: "last words" in json.dumps(receiver.accepted), tab)
 
 
+def test_a_page_that_runs_on_after_it_was_told_to_go_is_not_recorded(
+    tab: Page, start: Start, receiver: Capture
+) -> None:
+    """Its numbers would be those of the tab's next page, and of two chunks with one number only the first is kept."""
+    start()
+    flush(tab)
+    tab.evaluate("() => dispatchEvent(new PageTransitionEvent('pagehide'))")
+    write(tab, "nobody sees this")
+    tab.wait_for_timeout(300)
+    start()
+    write(tab, "the next page")
+    flush(tab)
+    recorded = json.dumps(receiver.accepted)
+    assert "the next page" in recorded
+    assert "nobody sees this" not in recorded
+
+
 @pytest.mark.parametrize("run_before_unload", [True, False])
 def test_a_tab_that_is_closed_in_mid_typing(
     tab: Page, start: Start, receiver: Capture, run_before_unload: bool

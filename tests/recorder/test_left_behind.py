@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.recorder.capture import Capture
-from tests.recorder.driving import Start, flush, stream_of, wait_until, write
+from tests.recorder.driving import TOO_LATE, Start, flush, stream_of, wait_until, write
 
 pytestmark = [pytest.mark.browser, pytest.mark.feature("X4")]
 
@@ -95,6 +95,22 @@ def test_another_tab_sends_what_a_closed_one_left(tab: Page, start: Start, recei
     wait_until(lambda: len(numbers(receiver, stream)) >= 4 and kept(others[0]) == [], others[0])
     found = numbers(receiver, stream)
     assert found == list(range(found[-1] + 1)), "each is sent by one of the tabs"
+
+
+def test_what_a_browser_does_not_keep_of_the_last_moment_is_noted(tab: Page, start: Start, receiver: Capture) -> None:
+    closing = tab.context.new_page()
+    stream = leave_behind(closing, start, receiver)
+    receiver.answers = [AWAY] * 20
+    closing.evaluate(TOO_LATE)
+    write(closing, "last words")
+    closing.close()
+    tab.wait_for_timeout(300)
+    receiver.answers = []
+    start(tab)
+    wait_until(lambda: "last words" in json.dumps(receiver.accepted) and kept(tab) == [], tab)
+    found = numbers(receiver, stream)
+    assert found == list(range(found[-1] + 1)), "each arrives, and once"
+    assert tab.evaluate("() => Object.keys(localStorage).filter((key) => key.startsWith('otel-replay.left'))") == []
 
 
 def test_nobody_else_sends_for_a_page_that_is_there(tab: Page, start: Start, receiver: Capture) -> None:

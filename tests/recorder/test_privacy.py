@@ -20,6 +20,7 @@ FIELDS = """<!doctype html><meta charset="utf-8">
 <select id="choice"><option value="a">one</option><option value="b">other</option></select>
 <div contenteditable id="editor">sekret-7</div><p class="rr-mask">sekret-8</p><p class="rr-block">sekret-9</p>
 <p class="own">sekret-10</p><p class="gone">sekret-11</p>
+<iframe id="frame" srcdoc="<p class='rr-mask'>sekret-12</p><input value='sekret-13'>"></iframe>
 <input type="submit" value="Order now"><input type="checkbox" value="gift" checked>
 <script src="/otel-replay.js"></script>
 """

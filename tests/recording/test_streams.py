@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from otel_replay.model import Chunk
 from otel_replay.recording.events import Event
-from otel_replay.recording.streams import ChunkInfo, find_gaps, join_pieces, snapshot_before
+from otel_replay.recording.streams import ChunkInfo, find_gaps, join_pieces, repeated, snapshot_before
 from tests.recording.pages import START_MS, chunk, mutation, snapshot
 
 
@@ -104,3 +104,35 @@ def test_gaps_and_chunks_are_all_numbers(present: set[int], full: set[int]) -> N
 @pytest.mark.parametrize(("time", "seq"), [(0, None), (19, None), (20, 2), (59, 2), (60, 6), (999, 6)])
 def test_seeking(time: int, seq: int | None) -> None:
     assert snapshot_before(infos((0, False), (2, True), (3, False), (6, True), (7, False)), time) == seq
+
+
+def marked(kinds: str, present: set[int]) -> list[ChunkInfo]:
+    """By number: f a full snapshot, r one that repeats, . changes."""
+    return [ChunkInfo(seq, seq, seq, kind != ".", kind == "r") for seq, kind in enumerate(kinds) if seq in present]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "first", "last", "found"),
+    [
+        ("f.r.r", 0, 4, {2, 4}),
+        ("f.r.r", 2, 4, {4}),
+        ("f.r.r", 0, 3, {2}),
+        ("..r.r", 0, 4, {4}),
+        ("r.r.f", 0, 4, {2}),
+        ("....", 0, 3, set()),
+    ],
+)
+def test_what_a_player_does_not_need(kinds: str, first: int, last: int, found: set[int]) -> None:
+    assert repeated(marked(kinds, {*range(9)}), first, last) == found
+
+
+@given(st.text("fr.", max_size=20), st.sets(st.integers(0, 20)), st.integers(0, 20), st.integers(0, 20))
+def test_what_is_left_out_follows_a_snapshot_without_a_hole(
+    kinds: str, present: set[int], first: int, last: int
+) -> None:
+    told = marked(kinds, present)
+    for seq in repeated(told, first, last):
+        before = [info for info in told if first <= info.seq < seq]
+        start = max(info.seq for info in before if info.has_full_snapshot)
+        assert {info.seq for info in before if info.seq >= start} == {*range(start, seq)}
+        assert kinds[seq] == "r"

@@ -14,6 +14,7 @@ window.shape = (node) => {
     const names = ["id", "class", "type", "placeholder"].map((name) => one.getAttribute(name) ?? "");
     names[1] = names[1].replace(/ ?:hover/, ""); // the Replayer's own mark of what is under the mouse
     lines.push(`${depth} <${one.tagName.toLowerCase()} ${names.join("|")}>`);
+    if (one.tagName === "TEXTAREA") return; // what it holds is no text of the page; a full snapshot puts it there
     const inside = one.tagName === "IFRAME" ? (one.contentDocument?.body?.childNodes ?? []) : one.childNodes;
     for (const child of [...(one.shadowRoot?.childNodes ?? []), ...inside]) walk(child, depth + 1);
     flush(depth + 1);

@@ -76,9 +76,9 @@ export class Outbox {
   /**
    * The page may be about to go (`isGoing`: it goes, or freezes): sends what waits, as far as it fits, in requests that
    * outlive it, and keeps all of it in the depot for the next page. Nothing is taken off the queue, since the page may
-   * also stay; a number that is sent twice is stored once.
+   * also stay; a number that is sent twice is stored once. Gives what waits.
    */
-  flushOnExit(isGoing: boolean): void {
+  flushOnExit(isGoing: boolean): readonly Keepable[] {
     this.#cutToFit();
     const { destination } = this.#options;
     for (const one of this.#waiting) {
@@ -87,6 +87,7 @@ export class Outbox {
     }
     this.#keep();
     this.#send();
+    return this.#waiting;
   }
 
   #send(): void {

@@ -46,6 +46,7 @@ export function clean<E extends RrwebEvent>(event: E, masksInputs: boolean, see?
 function cleanNode(node: Node, masksInputs: boolean): void {
   const { attributes, isSVG } = node;
   if (!attributes) return;
+  delete attributes.srcdoc; // what a frame shows is recorded as nodes, masked; a replay would load it over them
   for (const name in attributes) {
     const value = attributes[name];
     if (typeof value === "string" && ADDRESSES.has(name)) attributes[name] = cleanAddress(value, isSVG);

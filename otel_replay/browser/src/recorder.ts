@@ -26,6 +26,11 @@ export type State = "recording" | "paused" | "stopped";
 
 export class PageRecorder implements Recording, SessionListener {
   #now: State = "recording";
+  /**
+   * A page that was told to go may run on for a moment. Nobody sees it then, and its numbers would be those of the next
+   * page of the tab, too.
+   */
+  #isGone = false;
   #id = "";
   #page: PageObserver | undefined;
   /** Changes of the page are of no use until the next full snapshot. */
@@ -33,6 +38,8 @@ export class PageRecorder implements Recording, SessionListener {
   #snapshotTimer: ReturnType<typeof setTimeout> | undefined;
   #snapshotMs = 0;
   #hasSnapshot = false;
+  /** The full snapshot that is made now is one more of a page whose recording is whole. */
+  #isRepeating = false;
   readonly #isSnapshotDue = checkouts();
   readonly #gate = new Gate(() => this.#onLoss());
   readonly #stream = new Stream();
@@ -67,7 +74,7 @@ export class PageRecorder implements Recording, SessionListener {
   }
 
   active(): boolean {
-    return this.#now === "recording";
+    return this.#now === "recording" && !this.#isGone;
   }
 
   span(span: FinishedSpan): void {
@@ -92,11 +99,14 @@ export class PageRecorder implements Recording, SessionListener {
       this.#hasSnapshot = true;
     }
     if (this.#awaitsSnapshot && event.type === INCREMENTAL) return;
-    const cleaned = attempt(() => clean(event, this.config.maskAllInputs, this.#assets?.look(event)));
+    const isRepeat = this.#isRepeating && event.type === FULL_SNAPSHOT;
+    const told = isRepeat ? { ...event, repeats: true as const } : event;
+    const cleaned = attempt(() => clean(told, this.config.maskAllInputs, this.#assets?.look(told)));
     const chars = cleaned ? this.#pass("dom", cleaned, JSON.stringify, this.#shipping.dom) : 0;
+    if (isRepeat) this.#shipping.dom.cut(); // a chunk for itself: who starts before it is not sent it
     if (event.type === FULL_SNAPSHOT) this.#announce();
     // What is held of a session that is not sent begins with the last snapshot but one: more of them would shorten it.
-    if (this.#isSnapshotDue(event.type, chars) && this.#gate.isOpen) whenIdle(() => this.#page?.snapshot());
+    if (this.#isSnapshotDue(event.type, chars) && this.#gate.isOpen) whenIdle(() => this.#repeat());
   }
 
   failed(): void {
@@ -223,6 +233,13 @@ export class PageRecorder implements Recording, SessionListener {
     return sent ?? 0;
   }
 
+  /** rrweb's ids of nodes stay the same: what follows changes the page of this snapshot and of those before alike. */
+  #repeat(): void {
+    this.#isRepeating = !this.#awaitsSnapshot;
+    attempt(() => this.#page?.snapshot());
+    this.#isRepeating = false;
+  }
+
   #onLoss(): void {
     this.#resnapshot(this.#snapshotMs + RESNAPSHOT_MS - Date.now());
   }
@@ -240,7 +257,9 @@ export class PageRecorder implements Recording, SessionListener {
   #observeExit(): () => void {
     const leave = (isGoing: boolean): void => {
       attempt(() => this.#shipping.leave(isGoing));
-      if (isGoing) this.#stream.keep(this.#gate.unsentMs);
+      if (!isGoing) return;
+      this.#isGone = true;
+      this.#stream.keep(this.#gate.unsentMs);
     };
     return listen(["pagehide", "visibilitychange", "pageshow"], (event) => {
       if (event.type === "pagehide") leave(true);
@@ -254,6 +273,7 @@ export class PageRecorder implements Recording, SessionListener {
    * known here later than this: so it goes on in a new one.
    */
   #comeBack(): void {
+    this.#isGone = false;
     this.#shipping.comeBack();
     this.#stream.renew(this.#id);
     this.#keepAssets();

@@ -6,6 +6,8 @@ export interface RrwebEvent {
   readonly data: unknown;
   /** Milliseconds since 1970. */
   readonly timestamp: number;
+  /** Of a full snapshot: it says nothing that is not told already, to be where a player can start. */
+  readonly repeats?: true;
 }
 
 /** Its event types that the recorder looks at or makes. */

@@ -9,6 +9,15 @@ export function read<T>(kind: "localStorage" | "sessionStorage", key: string): T
   }
 }
 
+/** The keys that there are. */
+export function keys(kind: "localStorage"): string[] {
+  try {
+    return Object.keys(window[kind]);
+  } catch {
+    return [];
+  }
+}
+
 /** Keeps a value; undefined removes it. */
 export function write(kind: "localStorage" | "sessionStorage", key: string, value: unknown): void {
   try {

@@ -29,7 +29,9 @@ class RecordingsInMemory(Held):
 
     def chunk_infos(self, project: int, session_id: str, stream_id: str) -> list[ChunkInfo]:
         return [
-            ChunkInfo(chunk.seq or 0, chunk.start_unix_nano, chunk.end_unix_nano, chunk.has_full_snapshot)
+            ChunkInfo(
+                chunk.seq or 0, chunk.start_unix_nano, chunk.end_unix_nano, chunk.has_full_snapshot, chunk.repeats
+            )
             for chunk in self.chunks(project, session_id, stream_id)
         ]
 

@@ -28,6 +28,8 @@ _COLUMNS = (
     "project, session_id, stream_id, seq, start_unix_nano, end_unix_nano, received_unix_nano, sent_at_unix_nano,"
     " events, has_full_snapshot, slice_index, slice_count, raw_bytes, digest, payload"
 )
+_REPEATS = 2
+"""``has_full_snapshot`` of a chunk that is nothing else, and repeats; 1: of any other that has one."""
 _STORED = f"{_COLUMNS}, key_id"
 
 
@@ -56,7 +58,7 @@ def store_chunk(connection: Any, compressor: zstandard.ZstdCompressor, chunk: Ch
         chunk.received_unix_nano,
         chunk.sent_at_unix_nano,
         chunk.events,
-        chunk.has_full_snapshot,
+        chunk.has_full_snapshot + chunk.repeats,
         chunk.slice_index,
         chunk.slice_count,
         len(chunk.payload),
@@ -129,6 +131,7 @@ def read_chunks(connection: Any, stream: StreamKey, from_seq: int = 0, to_seq: i
             sent_at_unix_nano=row[7],
             events=row[8],
             has_full_snapshot=bool(row[9]),
+            repeats=row[9] == _REPEATS,
             slice_index=row[10],
             slice_count=row[11],
             payload=row[14],
@@ -137,7 +140,8 @@ def read_chunks(connection: Any, stream: StreamKey, from_seq: int = 0, to_seq: i
 
 def read_infos(connection: Any, stream: StreamKey) -> list[ChunkInfo]:
     query = f"SELECT seq, start_unix_nano, end_unix_nano, has_full_snapshot FROM chunks WHERE {_STREAM} ORDER BY seq"
-    return [ChunkInfo(seq, start, end, bool(full)) for seq, start, end, full in connection.execute(query, stream)]
+    rows = connection.execute(query, stream)
+    return [ChunkInfo(seq, start, end, bool(full), full == _REPEATS) for seq, start, end, full in rows]
 
 
 def damaged_chunks(connection: Any, stream: StreamKey) -> frozenset[int]:

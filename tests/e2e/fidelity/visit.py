@@ -21,6 +21,17 @@ SETTLE_MS = 300
 CANVAS_MS = 3_000
 """And looks at canvases once a second."""
 
+BUSY_BEFORE = ("framed", "asked", "restyled", LATE)
+BUSY = """async () => {
+  const end = document.getElementById("end");
+  for (let n = 0; n < 1600; n++) {
+    end.setAttribute("data-busy", `${n} `.repeat(20));
+    await null; // a change of its own
+  }
+  end.removeAttribute("data-busy");
+}"""
+"""As much as makes the recorder take the page anew."""
+
 MASKED = "#name, #wish, #size, #note, .rr-mask, .rr-block"
 QUERIED = ".queried, #papered"
 """Their addresses are not those that the page has: the recorder leaves queries out."""
@@ -56,6 +67,9 @@ def visit(tab: Page, url: str) -> list[Moment]:
 
 
 def _moment(tab: Page, name: str) -> Moment:
+    if name in BUSY_BEFORE:
+        tab.evaluate(BUSY)
+        tab.evaluate("ms => settle(ms)", SETTLE_MS)
     if name == "typed":
         tab.locator("#name").fill(TEXTS[0])
         tab.locator("#wish").press_sequentially(TEXTS[1])

@@ -1,5 +1,6 @@
 // What could not be sent yet, in IndexedDB: it outlives reloads, closed tabs and times without a network.
 import { randomHex } from "../ids";
+import { keys, read, write } from "../storage";
 import type { Parcel } from "./post";
 
 const DATABASE = "otel-replay";
@@ -7,6 +8,10 @@ const STORE = "parcels";
 /** Of all pages of the origin; the oldest goes first. */
 const MAX_BYTES = 32 * 1024 * 1024;
 const MAX_AGE_MS = 3 * 24 * 3600_000;
+/** In localStorage, before the name of a page. */
+const NOTE = "otel-replay.left.";
+/** Of a page; browsers keep five million for the whole origin. */
+const MAX_NOTE_CHARS = 64 * 1024;
 
 /** Page, number, time in milliseconds, bytes: all that choosing takes, so that no body is read for it. */
 export type Key = [page: string, number: number, at: number, bytes: number];
@@ -34,10 +39,30 @@ export class Depot {
   #numbers = 0;
   #release: (() => void) | undefined;
 
-  /** Opens the database, which a page that is about to go has no time for, and takes this page's lock. */
+  /**
+   * Opens the database, which a page that is about to go has no time for, and takes this page's lock; takes over what
+   * other pages have noted.
+   */
   async open(): Promise<void> {
     this.#release ??= hold(this.#page);
     this.#database ??= await connected().catch(() => undefined);
+    for (const name of keys("localStorage")) {
+      if (!name.startsWith(NOTE)) continue;
+      if (await this.#write(read("localStorage", name))) write("localStorage", name, undefined);
+    }
+  }
+
+  /**
+   * The page goes, and browsers do not promise that what it puts here in its last moment gets to IndexedDB: notes it,
+   * up to 64 K characters, in localStorage, from where the next page takes it over. What is compressed was put here
+   * before, or is on its way. Gives whether there was room for all.
+   */
+  note(parcels: readonly Keepable[]): boolean {
+    let room = MAX_NOTE_CHARS;
+    const fits = (body: Parcel["body"]): boolean => typeof body === "string" && (room -= body.length) > 0;
+    const noted = parcels.filter(({ key, parcel }) => key && fits(parcel.body));
+    write("localStorage", NOTE + this.#page, noted[0] && noted);
+    return room > 0;
   }
 
   /** The page goes: a page that holds a lock or a connection could not come back from the browser's cache. */
@@ -52,7 +77,7 @@ export class Depot {
   put(parcels: readonly Keepable[]): void {
     if (!this.#database || parcels.length === 0) return;
     for (const one of parcels) one.key = [this.#page, this.#numbers++, Date.now(), one.bytes];
-    void this.#run("readwrite", (store) => parcels.map(({ key, parcel }) => store.put({ key, parcel })).at(-1)!);
+    void this.#write(parcels);
   }
 
   /** Those of the parcels that are kept. */
@@ -92,6 +117,10 @@ export class Depot {
     const gone = [...keys].sort((a, b) => b[2] - a[2]).filter(([, , at, bytes]) => at < oldest || (left -= bytes) < 0);
     this.remove(gone.map((key) => ({ key })));
     return keys.filter((key) => !gone.includes(key));
+  }
+
+  #write(parcels: readonly Keepable[] | undefined): Promise<unknown> {
+    return this.#run("readwrite", (store) => parcels!.map(({ key, parcel }) => store.put({ key, parcel })).at(-1)!);
   }
 
   /** Does one thing in a transaction of its own; undefined where that failed, as it does in a database that is full. */

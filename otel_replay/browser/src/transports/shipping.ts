@@ -1,10 +1,11 @@
 // The way out: an outbox for each kind of request, and what happens to them as the page comes and goes.
 import { listen } from "../guard";
 import type { Config } from "../options";
-import { Outbox } from "../outbox";
+import { Outbox, type OutboxOptions } from "../outbox";
+import { CUSTOM } from "../rrweb";
 import type { Stream } from "../stream";
 import { chunks } from "./chunks";
-import { Depot } from "./depot";
+import { Depot, type Keepable } from "./depot";
 import { logs, recordings, spans } from "./otlp";
 import { Destination, isRetryable, type Parcel } from "./post";
 
@@ -18,6 +19,8 @@ export class Shipping {
   readonly dom: Outbox;
   readonly #depot = new Depot();
   readonly #destination: Destination;
+  /** Of the recording. */
+  readonly #wrap: OutboxOptions["wrap"];
 
   /** `sessionId` is asked when requests are made of what was gathered; `onLoss` is told when a part is lost. */
   constructor(config: Config, sessionId: () => string, stream: Stream, onLoss: () => void) {
@@ -28,8 +31,8 @@ export class Shipping {
     const seldom = { ...common, flushIntervalMs: 2 * config.flushIntervalMs };
     this.spans = new Outbox({ ...seldom, wrap: spans(config, sessionId) });
     this.logs = new Outbox({ ...seldom, wrap: logs(config, sessionId) });
-    const wrap = config.transport === "otlp" ? recordings(config, sessionId, stream) : chunks(stream, sessionId);
-    this.dom = new Outbox({ ...common, wrap, onLoss });
+    this.#wrap = config.transport === "otlp" ? recordings(config, sessionId, stream) : chunks(stream, sessionId);
+    this.dom = new Outbox({ ...common, wrap: this.#wrap, onLoss });
   }
 
   /** Begins to look for what other pages have left, until the returned function is called. */
@@ -55,8 +58,10 @@ export class Shipping {
 
   /** The page may be about to go; `isGoing`: it goes, or is put aside by the browser. */
   leave(isGoing: boolean): void {
-    for (const outbox of this.#outboxes) outbox.flushOnExit(isGoing);
-    if (isGoing) this.#depot.close();
+    const waiting = this.#outboxes.flatMap((outbox) => outbox.flushOnExit(isGoing));
+    if (!isGoing) return;
+    if (!this.#depot.note(waiting)) this.#depot.note([this.#end(), ...waiting]);
+    this.#depot.close();
   }
 
   /** The page that was put aside is back. */
@@ -67,6 +72,14 @@ export class Shipping {
   /** Spans and events go first: they are small, and they say what the recording is of. */
   get #outboxes(): readonly Outbox[] {
     return [this.spans, this.logs, this.dom];
+  }
+
+  /** What comes behind all others of the page: by its number, what does not arrive before it is a gap. */
+  #end(): Keepable {
+    const [parcel] = this.#wrap([`{"type":${CUSTOM},"data":{"tag":"otel.end"},"timestamp":${Date.now()}}`]);
+    const end = { parcel: parcel!, bytes: 0 };
+    this.#depot.put([end]);
+    return end;
   }
 
   async #sendLeft(): Promise<void> {
