@@ -42,6 +42,9 @@ def told(receiver: Capture, name: str) -> list[dict[str, Any]]:
     return [attributes(event) for event in receiver.named(name)]
 
 
+KEPT = "() => localStorage['otel-replay.session']"
+
+
 def touch(page: Page) -> None:
     """The person is there."""
     page.mouse.move(5, 5)
@@ -206,6 +209,7 @@ def test_end_ends_it_for_all_tabs(tab: Page, start: Start, receiver: Capture) ->
     first = session_of(tab)
     tab.evaluate("() => recorder.end()")
     assert told(receiver, "session.end") == [{"session.id": first}]
+    wait_until(lambda: other.evaluate(KEPT) == tab.evaluate(KEPT), other)  # another process, a moment later
     touch(other)
     wait_until(lambda: session_of(other) != first, other)
     start()
