@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlite_utils.utils import sqlite3
 
+from otel_replay.store.base import InteractionFilter
 from otel_replay.store.sqlite import SqliteStore
 from otel_replay.store.sqlite.database import open_reading
 from otel_replay.store.sqlite.erasure import Subject
@@ -86,6 +87,28 @@ def test_no_statement_walks_through_what_was_stored(tmp_path: Path, monkeypatch:
     work(path)
     walks = sorted(walks_in(path, statements))
     assert not walks, "\n\n".join(walks)
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"user": "ada"}, {"session_id": "s2"}, {"user": "ada", "since_unix_nano": 1}], ids=str
+)
+def test_errors_of_some_sessions_are_not_sought_among_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any]
+) -> None:
+    """By time, each of a hundred groups would look at every error there is: 30 s at a million calls."""
+    statements, path = Statements(), tmp_path / "replay.db"
+    monkeypatch.setattr(sqlite3, "connect", statements.connect)
+    store = SqliteStore(path)
+    try:
+        store.commit(write(traces(span(1, CHAT | {"user.id": "ada", "session.id": "s2"}))))
+        assert store.statistics(1, "session", InteractionFilter(**wanted), limit=10).groups
+    finally:
+        store.close()
+    connection = open_reading(path)
+    asked = [one for one in statements.by_form.values() if re.match(r"SELECT (session_id, )?count.* FROM errors", one)]
+    steps = [step for one in asked for _, _, _, step in _plan(connection, one) if " errors " in step]
+    connection.close()
+    assert set(steps) == {"SEARCH errors USING PRIMARY KEY (project=? AND session_id=?)"}
 
 
 def work(path: Path) -> None:

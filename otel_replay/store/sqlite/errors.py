@@ -6,6 +6,7 @@ Runs inside the writer's transactions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 from otel_replay.model import MAX_UNIX_NANO
@@ -91,18 +92,36 @@ class OtherErrors:
 
     def total(self) -> int:
         """Of all the sessions that are meant."""
-        return self._count(() if self._session is None else (self._session,))
+        if self._session is not None:
+            return self._of(self._session)
+        return sum(self._by_session.values()) if self._facets else self._count()
 
     def of_session(self, session_id: str) -> int:
         """Of one of them; 0 for another: calls may name a user that their session does not."""
-        return self._count((pack_id(session_id),))
+        return self._of(pack_id(session_id))
 
-    def _count(self, sessions: Sequence[SessionId]) -> int:
-        """In these alone, where any are given."""
-        facets = ["session_id IN (SELECT session_id FROM facets WHERE kind = ? AND name = ?)"] * len(self._facets)
-        clauses = [OF_ITSELF, *facets, *["session_id = ?"] * len(sessions)]
-        values = [*self._bounds, *(value for facet in self._facets for value in facet), *sessions]
-        where = " AND ".join(("project = ?", "start_unix_nano BETWEEN ? AND ?", *clauses))
-        query = f"SELECT count(*) FROM errors WHERE {where}"
-        found: int = self._connection.execute(query, (self._project, *values)).fetchone()[0]
+    def _of(self, session: SessionId) -> int:
+        """Once for many sessions: to look a user's 200 up for each of a hundred groups took 170 ms."""
+        if self._facets and self._session is None:
+            return self._by_session.get(session, 0)
+        return self._count(session)
+
+    @cached_property
+    def _by_session(self) -> dict[SessionId, int]:
+        where, values = self._condition()
+        query = f"SELECT session_id, count(*) FROM errors WHERE {where} GROUP BY session_id"
+        return dict(self._connection.execute(query, values).fetchall())
+
+    def _count(self, *session: SessionId) -> int:
+        """In this one alone, where one is given."""
+        where, values = self._condition(*session)
+        found: int = self._connection.execute(f"SELECT count(*) FROM errors WHERE {where}", values).fetchone()[0]
         return found
+
+    def _condition(self, *session: SessionId) -> tuple[str, list[Any]]:
+        facets = ["session_id IN (SELECT session_id FROM facets WHERE kind = ? AND name = ?)"] * len(self._facets)
+        # The + keeps SQLite from the index of times, which every error of the project is in: 30 s at a million calls.
+        time = "+start_unix_nano" if self._facets or session else "start_unix_nano"
+        clauses = ["project = ?", f"{time} BETWEEN ? AND ?", OF_ITSELF, *facets, *["session_id = ?"] * len(session)]
+        values = [self._project, *self._bounds, *(value for facet in self._facets for value in facet), *session]
+        return " AND ".join(clauses), values
