@@ -11,13 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from otel_replay.errors import RequestTooLarge
+from otel_replay.otlp.encoded import varint
 
 MAX_RECORDS = 2**18
 """Records, resources and scopes of one request together. 64 MiB of spans with their ids, times and names have fewer;
 the Collector sends 8,192 at once."""
-
-MAX_VARINT_BYTES = 10
-"""protobuf takes no longer ones; 60 MB of 0xFF, read as one number, would take days."""
 
 _RESOURCES, _SCOPES, _RECORDS = 1, 2, 2
 """Field numbers: of the groups in a request, the groups in those, and the records in those."""
@@ -75,20 +73,3 @@ def _members(body: bytes, at: int, end: int, number: int) -> Iterator[tuple[int,
                 at += size
     except IndexError:
         return
-
-
-def varint(body: bytes, at: int) -> tuple[int, int]:
-    """A number and where it ends. Raises ``IndexError`` where it does not, within the bytes and its longest length.
-
-    For what nobody has parsed yet; :func:`otel_replay.otlp.encoded.varint` is for what is well-formed.
-    """
-    byte = body[at]
-    if byte < 0x80:
-        return byte, at + 1
-    value = 0
-    for place in range(MAX_VARINT_BYTES):
-        byte = body[at + place]
-        value |= (byte & 0x7F) << 7 * place
-        if byte < 0x80:
-            return value, at + place + 1
-    raise IndexError("a number that does not end")

@@ -20,6 +20,9 @@ _EVENT_NAME, _EVENT_ATTRIBUTES = 0x12, 0x1A  # of Span.Event
 _KEY, _VALUE = 0x0A, 0x12  # of KeyValue
 _STRING, _INT = 0x0A, 0x18  # of AnyValue
 
+MAX_VARINT_BYTES = 10
+"""protobuf takes no longer ones; 60 MB of 0xFF, read as one number, would take days."""
+
 
 Place = tuple[bytes, int, int]
 """An attribute: its key, and start and end of its encoded ``AnyValue``."""
@@ -63,18 +66,17 @@ def values_at(raw: bytes, places: list[Place], names: Mapping[bytes, str]) -> di
 
 
 def varint(encoded: bytes, at: int) -> tuple[int, int]:
-    """A varint and the position after it. Raises ``IndexError`` where the bytes end."""
-    value = encoded[at]
-    if value < 0x80:
-        return value, at + 1
-    value &= 0x7F
-    shift = 7
-    at += 1
-    while encoded[at] & 0x80:
-        value |= (encoded[at] & 0x7F) << shift
-        shift += 7
-        at += 1
-    return value | encoded[at] << shift, at + 1
+    """A varint and the position after it. Raises ``IndexError`` where it does not end, or not as early as it must."""
+    byte = encoded[at]
+    if byte < 0x80:
+        return byte, at + 1
+    value = 0
+    for place in range(MAX_VARINT_BYTES):
+        byte = encoded[at + place]
+        value |= (byte & 0x7F) << 7 * place
+        if byte < 0x80:
+            return value, at + place + 1
+    raise IndexError("a number that does not end")
 
 
 def field(encoded: bytes, at: int) -> tuple[int, int, int]:

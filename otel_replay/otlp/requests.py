@@ -20,7 +20,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import Signal
 from otel_replay.otlp import thin
-from otel_replay.otlp.counting import check_count, varint
+from otel_replay.otlp.counting import check_count
+from otel_replay.otlp.encoded import varint
 from otel_replay.otlp.spans import SpanTable, parse_columns, span_defect, spans_by_columns, spans_one_by_one
 
 REQUEST_TYPES: dict[Signal, Any] = {

@@ -89,7 +89,7 @@ class SinkSender:
 
     def __init__(self, destination: Destination) -> None:
         self._sink = SINKS.acquire(destination.url)
-        self._url: str | None = destination.url
+        self._released = False
         self._export: Callable[[bytes], None] | None = getattr(self._sink, f"export_{destination.signal}", None)
 
     def send(self, body: bytes, timeout_s: float) -> Outcome:
@@ -104,6 +104,6 @@ class SinkSender:
         return Outcome("delivered")
 
     def close(self) -> None:
-        url, self._url = self._url, None
-        if url is not None:
-            SINKS.release(url)
+        if not self._released:
+            self._released = True
+            SINKS.release(self._sink)

@@ -35,17 +35,19 @@ class Sinks:
             self._open[key] = (sink, users + 1)
         return sink
 
-    def release(self, url: str) -> None:
-        """Closes the sink behind its last user."""
-        key = _key(url)
+    def release(self, sink: Sink) -> None:
+        """Closes the sink behind its last user. Not by URL: after ``os.chdir`` a relative one is another file."""
         with self._lock:
-            if key not in self._open:
+            for key, (found, users) in self._open.items():
+                if found is sink and key[0] == os.getpid():
+                    break
+            else:
                 return
-            sink, users = self._open.pop(key)
             if users > 1:
                 self._open[key] = (sink, users - 1)
-            else:
-                sink.close()
+                return
+            del self._open[key]
+            sink.close()
 
     @contextmanager
     def borrowed(self, url: str) -> Iterator[Sink]:
@@ -54,7 +56,7 @@ class Sinks:
         try:
             yield sink
         finally:
-            self.release(url)
+            self.release(sink)
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()

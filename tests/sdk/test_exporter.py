@@ -6,6 +6,7 @@ import gzip
 import logging
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
 
 import pytest
 from opentelemetry._logs import LogRecord
@@ -243,6 +244,17 @@ def test_sqlite_goes_to_one_sink_for_spans_and_logs(endpoint: str, path: str) ->
     assert (MemorySink.made[-1], sink.closed) == (sink, 1)
     assert [attributes_of(body) for body in sink.bodies] == [{"one": {"session.id": "s1"}}]
     assert [log_bodies(body) for body in sink.logs] == [["one"]]
+
+
+@pytest.mark.usefixtures("memory_sinks")
+def test_a_program_that_changes_its_directory_closes_the_file_it_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = OTelReplaySpanExporter("sqlite:///replay.db")
+    sink = MemorySink.made[-1]
+    monkeypatch.chdir(tmp_path)
+    made.shutdown()
+    assert sink.closed == 1
 
 
 @pytest.mark.usefixtures("memory_sinks")

@@ -95,7 +95,7 @@ def test_no_statement_walks_through_what_was_stored(tmp_path: Path, monkeypatch:
 def test_errors_of_some_sessions_are_not_sought_among_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any]
 ) -> None:
-    """By time, each of a hundred groups would look at every error there is: 30 s at a million calls."""
+    """By time, each of a hundred groups would look at every error there is: no answer in time at a million calls."""
     statements, path = Statements(), tmp_path / "replay.db"
     monkeypatch.setattr(sqlite3, "connect", statements.connect)
     store = SqliteStore(path)

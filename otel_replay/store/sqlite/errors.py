@@ -101,7 +101,7 @@ class OtherErrors:
         return self._of(pack_id(session_id))
 
     def _of(self, session: SessionId) -> int:
-        """Once for many sessions: to look a user's 200 up for each of a hundred groups took 170 ms."""
+        """Once for many sessions: for 48 groups a query each takes 1.8 ms, one for all 0.07."""
         if self._facets and self._session is None:
             return self._by_session.get(session, 0)
         return self._count(session)
@@ -120,7 +120,8 @@ class OtherErrors:
 
     def _condition(self, *session: SessionId) -> tuple[str, list[Any]]:
         facets = ["session_id IN (SELECT session_id FROM facets WHERE kind = ? AND name = ?)"] * len(self._facets)
-        # The + keeps SQLite from the index of times, which every error of the project is in: 30 s at a million calls.
+        # The + keeps SQLite from the index of times, which every error of the project is in: at a million calls no
+        # answer came in time.
         time = "+start_unix_nano" if self._facets or session else "start_unix_nano"
         clauses = ["project = ?", f"{time} BETWEEN ? AND ?", OF_ITSELF, *facets, *["session_id = ?"] * len(session)]
         values = [self._project, *self._bounds, *(value for facet in self._facets for value in facet), *session]
