@@ -25,7 +25,7 @@ from .load.measure import Bench, entries_file, size_of
 from .load.metrics import waiting
 from .load.servers import RunningServer, replay_server, started
 from .load.words import vocabulary
-from .load.workload import Stream, Workload, write_entries
+from .load.workload import Entry, Stream, Workload, write_entries
 from .queries import Timings, beside, get
 from .rows import Row
 from .setup import Setup, say
@@ -35,6 +35,8 @@ SIZES_M = (0.1, 1.0, 10.0, 30.0)
 PART_REQUESTS = 2_000
 """Written, sent and forgotten at a time: a million spans, half a gigabyte."""
 LOOKUPS = 400
+USERS_OF = 64
+"""Requests: what comes after them has the same users (load/fresh.py)."""
 CALLS_SPANS_M = 10.4
 """Of W2, for a million calls of models: a little less than one span in ten."""
 QUESTIONS = 100
@@ -89,13 +91,19 @@ class Growing:
         rng = random.Random(0)
         for _ in range(count):
             entry = next(self.stream.entries(rng.randrange(self.requests)))
-            spans = [
-                s for group in TracesData.FromString(entry.body).resource_spans[0].scope_spans for s in group.spans
-            ]
-            named = [
-                (s.trace_id.hex(), a.value.string_value) for s in spans for a in s.attributes if a.key == "session.id"
-            ]
-            yield rng.choice(named)
+            yield rng.choice([(trace_id.hex(), told) for trace_id, told in told_in(entry, "session.id")])
+
+    def users(self, count: int) -> list[str]:
+        """Of users who have calls in what was sent, some at random: of 5,000 names it has about 1,800."""
+        found = {user for entry in islice(self.stream.entries(0), USERS_OF) for _, user in told_in(entry, "user.id")}
+        return random.Random(0).sample(sorted(found), count)
+
+
+def told_in(entry: Entry, key: str) -> list[tuple[bytes, str]]:
+    """(trace id, value) of each span of a request that has an attribute."""
+    groups = TracesData.FromString(entry.body).resource_spans[0].scope_spans
+    spans = [span for group in groups for span in group.spans]
+    return [(s.trace_id, a.value.string_value) for s in spans for a in s.attributes if a.key == key]
 
 
 @contextmanager
@@ -175,21 +183,21 @@ def questions(setup: Setup) -> Iterator[Row]:
             file.grow(server, CALLS_SPANS_M * 1e6 * setup.scale)
             while waiting(server.http, "texts") or waiting(server.http, "interactions"):
                 time.sleep(0.1)
-            timings = asked(server)
+            timings = asked(server, file.users(QUESTIONS))
             for kind in timings.taken:
                 yield Row("questions", f"{kind} at {setup.scale:g} M calls", Workload.W2, timings.percentiles_ms(kind))
         finally:
             file.close()
 
 
-def asked(server: RunningServer) -> Timings:
+def asked(server: RunningServer, users: Sequence[str]) -> Timings:
     """Each question :data:`QUESTIONS` times, with other words and filters each time, after one that is not counted."""
     words: Sequence[str] = vocabulary()
     kinds: dict[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
-        "sessions": ("/api/v1/sessions", lambda n: {"limit": 50, "user": f"user-{n}"} if n % 2 else {"limit": 50}),
+        "sessions": ("/api/v1/sessions", lambda n: {"limit": 50, "user": users[n]} if n % 2 else {"limit": 50}),
         "search": ("/api/v1/search", lambda n: {"q": f"{words[n * 30]} {words[n]}", "limit": 20}),
         "stats": ("/api/v1/stats", lambda n: {"by": ("model", "service", "user", "day")[n % 4]}),
-        "stats of a user": ("/api/v1/stats", lambda n: {"by": "session", "user": f"user-{n}"}),
+        "stats of a user": ("/api/v1/stats", lambda n: {"by": "session", "user": users[n]}),
     }
     timings = Timings()
     with requests.Session() as session:
