@@ -38,16 +38,15 @@ class Sinks:
     def release(self, sink: Sink) -> None:
         """Closes the sink behind its last user. Not by URL: after ``os.chdir`` a relative one is another file."""
         with self._lock:
-            for key, (found, users) in self._open.items():
-                if found is sink and key[0] == os.getpid():
-                    break
-            else:
+            mine = (key for key, (found, _) in self._open.items() if found is sink and key[0] == os.getpid())
+            key = next(mine, None)
+            if key is None:
                 return
+            _, users = self._open.pop(key)
             if users > 1:
                 self._open[key] = (sink, users - 1)
-                return
-            del self._open[key]
-            sink.close()
+            else:
+                sink.close()
 
     @contextmanager
     def borrowed(self, url: str) -> Iterator[Sink]:
