@@ -25,7 +25,7 @@ from .load.measure import Bench, entries_file, size_of
 from .load.metrics import waiting
 from .load.servers import RunningServer, replay_server, started
 from .load.words import vocabulary
-from .load.workload import Entry, Stream, Workload, write_entries
+from .load.workload import TEMPLATE_SPANS, Entry, Stream, Workload, write_entries
 from .queries import Timings, beside, get
 from .rows import Row
 from .setup import Setup, say
@@ -35,8 +35,6 @@ SIZES_M = (0.1, 1.0, 10.0, 30.0)
 PART_REQUESTS = 2_000
 """Written, sent and forgotten at a time: a million spans, half a gigabyte."""
 LOOKUPS = 400
-USERS_OF = 64
-"""Requests: what comes after them has the same users (load/fresh.py)."""
 CALLS_SPANS_M = 10.4
 """Of W2, for a million calls of models: a little less than one span in ten."""
 QUESTIONS = 100
@@ -95,7 +93,8 @@ class Growing:
 
     def users(self, count: int) -> list[str]:
         """Of users who have calls in what was sent, some at random: of 5,000 names it has about 1,800."""
-        found = {user for entry in islice(self.stream.entries(0), USERS_OF) for _, user in told_in(entry, "user.id")}
+        one_pass = TEMPLATE_SPANS // self.stream.workload.usual_items  # later ones have the same users: load/fresh.py
+        found = {user for entry in islice(self.stream.entries(0), one_pass) for _, user in told_in(entry, "user.id")}
         return random.Random(0).sample(sorted(found), count)
 
 
