@@ -21,7 +21,7 @@ from otel_replay.errors import InvalidRequest
 from otel_replay.model import Signal
 from otel_replay.otlp import thin
 from otel_replay.otlp.counting import check_count
-from otel_replay.otlp.encoded import varint
+from otel_replay.otlp.encoded import UnusualEncoding, field, varint
 from otel_replay.otlp.spans import SpanTable, parse_columns, span_defect, spans_by_columns, spans_one_by_one
 
 REQUEST_TYPES: dict[Signal, Any] = {
@@ -90,8 +90,8 @@ MAX_REJECTIONS = 1_000
 _FIRST_TAG = 0x0A
 """Of field 1: a resource group of a request, and the resource of a group."""
 
-_FIRST_FIELDS = {Signal.TRACES: (18, b"\x0a\x10"), Signal.LOGS: (9, b"\x09")}
-"""Bytes that field 1 of a record takes, and how it begins: a trace id, a time. Nothing is read off those of metrics."""
+_READ_OFF = frozenset((Signal.TRACES, Signal.LOGS))
+"""Signals whose records are told apart, or read, by their bytes."""
 
 _FEW_BYTES = 16_384
 """Below, looking at spans one by one takes less than setting up their columns does (0.1 ms)."""
@@ -137,14 +137,29 @@ def in_usual_order(signal: Signal, body: bytes) -> bytes:
     up to the store instead of 8.8. Unknown fields are kept, other encodings stay as they came. Raises protobuf's
     ``DecodeError``.
     """
-    if signal not in _FIRST_FIELDS or _begins_with_resource(body):
+    if signal not in _READ_OFF or _begins_with_resource(body):
         return body
-    records = thin.records_of(thin.parse(body))
-    size, head = _FIRST_FIELDS[signal]
-    if not records or not records[0][-size:].startswith(head):
+    verdicts = map(_is_from_the_end, thin.records_of(thin.parse(body)))
+    if not next((verdict for verdict in verdicts if verdict is not None), True):
         return body
     encoded: bytes = REQUEST_TYPES[signal].FromString(body).SerializeToString()
     return encoded
+
+
+def _is_from_the_end(record: bytes) -> bool | None:
+    """Whether its fields stand in falling order of their numbers; None for a record of one field, which does not tell.
+
+    Which fields a record has is up to its sender: log records of the Python SDK have no field 1.
+    """
+    numbers = []
+    at = 0
+    try:
+        while at < len(record):
+            tag, _, at = field(record, at)
+            numbers.append(tag >> 3)
+    except (IndexError, UnusualEncoding):
+        return False
+    return numbers == sorted(numbers, reverse=True) if len(set(numbers)) > 1 else None
 
 
 def _begins_with_resource(body: bytes) -> bool:

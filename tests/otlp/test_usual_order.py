@@ -9,6 +9,8 @@ import pytest
 from google.protobuf.message import DecodeError, Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import Signal, Source
@@ -68,8 +70,21 @@ def test_spans(copies: int, spans: list[Any], resource: dict[str, Any] | None) -
     assert taken(Signal.TRACES, from_the_end(request)) == taken(Signal.TRACES, request.SerializeToString())
 
 
-def test_logs() -> None:
-    request = logs(log({"session.id": "s1"}), log({"user.id": "u"}), resource={"service.name": "api"})
+ONLY_A_BODY = LogRecord(body=AnyValue(string_value="said"))
+LOGS = st.builds(
+    log,
+    st.sampled_from(NAMING[:3]),
+    time=st.sampled_from([0, 5]),
+    trace=st.sampled_from(["", "01" * 16]),
+    observed_time_unix_nano=st.sampled_from([0, 7]),
+)
+
+
+@settings(deadline=None)
+@given(records=st.lists(LOGS | st.just(ONLY_A_BODY), min_size=1, max_size=4), resource=RESOURCES)
+def test_logs(records: list[LogRecord], resource: dict[str, Any] | None) -> None:
+    """Whichever comes first: a log record is told from others by its bytes, and what is sent twice has to be one."""
+    request = logs(*records, resource=resource)
     assert taken(Signal.LOGS, from_the_end(request)) == taken(Signal.LOGS, request.SerializeToString())
 
 
