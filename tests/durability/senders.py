@@ -196,11 +196,17 @@ def one_of_each(receiver: Callable[[], Receiver]) -> list[Sender]:
     ]
 
 
-def wrong(reader: Any, sender: Sender, first: int, last: int) -> list[Any]:
-    """Of what was acknowledged (from ``first`` to before ``last``) that which is not there exactly once."""
+def wrong(reader: Any, sender: Sender, first: int, last: int) -> list[str]:
+    """Of what was acknowledged (from ``first`` to before ``last``) that which is not there exactly once, with how much
+    of it is."""
     noted = sender.acknowledged[first:last]
     if isinstance(sender, ChunkSender):
         stored = Counter(chunk.seq for chunk in reader.chunks(1, sender.name, sender.name))
-        return [seq for seq in noted if stored[seq] != 1]
-    ask, count = (reader.spans_of_trace, SPANS) if isinstance(sender, SpanSender) else (reader.logs_of_trace, RECORDS)
-    return [trace for trace in noted if len(ask(1, trace)) != count]
+        return [f"chunk {seq}: {stored[seq]} times" for seq in noted if stored[seq] != 1]
+    ask, kind, count = (
+        (reader.spans_of_trace, "spans", SPANS)
+        if isinstance(sender, SpanSender)
+        else (reader.logs_of_trace, "logs", RECORDS)
+    )
+    found = ((trace, len(ask(1, trace))) for trace in noted)
+    return [f"{trace}: {there} of {count} {kind}" for trace, there in found if there != count]

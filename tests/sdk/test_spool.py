@@ -182,9 +182,9 @@ FORKING = """
     up.export([span(who)])
     down.export([span(who + " keeps")])
     told = f"{who} {up.force_flush()} {up.spooled} {down.spooled}"
-    print(told, flush=True)
+    os.write(1, (told + "\\n").encode())
     if child:
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        os.write(1, b"%d\\n" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     up.shutdown(), down.shutdown()
     os._exit(0)
 """
