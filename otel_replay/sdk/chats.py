@@ -49,6 +49,7 @@ class ManagedChat:
         self.history: list[Message] = []
         """What was said, prompts and answers in turn."""
         self._around = around
+        self._open: set[Turn] = set()
         self.clock, self.tracer, self.records_calls = around.clock, around.tracer, around.records_calls
 
     @property
@@ -83,29 +84,36 @@ class ManagedChat:
         """The session and the conversation, for a ``with`` block."""
         return self.visit.chat(self.name, self.chat_id, self.definition.system_prompt)
 
-    def begin(self, text: str) -> list[Message]:
+    def begin(self, turn: Turn) -> list[Message]:
         """What was said so far and the new message. Raises where the chat takes none."""
         with self._around.lock:
             self.session.check_open()
             self._check_limit()
             if self.records_calls and not self.definition.model:
                 raise InvalidRequest(f"chat {self.name or self.chat_id} has no model", hint="create_chat(model=...)")
-            return [*self.history, {"role": "user", "content": text}]
+            self._open.add(turn)
+            return [*self.history, {"role": "user", "content": turn.text}]
 
-    def add(self, said: Iterable[Message], duration_ns: int, end_unix_nano: int) -> None:
-        """A turn that is over."""
+    def add(self, turn: Turn, said: Iterable[Message], duration_ns: int, end_unix_nano: int) -> None:
+        """What a turn that is over has said."""
         with self._around.lock:
+            self._open.discard(turn)
             messages = list(said)
             self.history += messages
             self.responses.add(len(messages), duration_ns, end_unix_nano)
+
+    def let_go(self, turn: Turn) -> None:
+        """Of a turn that has failed."""
+        with self._around.lock:
+            self._open.discard(turn)
 
     def changed(self, at_unix_nano: int) -> None:
         self.session.changed(at_unix_nano)
 
     def _check_limit(self) -> None:
-        """A turn is two messages."""
+        """A turn is two messages, also while it is under way."""
         own = self.definition.max_messages
         limit = self._around.limits.max_messages_per_chat if own is None else own
         setting = "max_messages_per_chat" if own is None else "max_messages of create_chat()"
-        count = self.responses.messages
+        count = self.responses.messages + 2 * len(self._open)
         check(count + 2, limit, f"chat {self.name or self.chat_id} has {count} messages", setting)

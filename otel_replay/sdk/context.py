@@ -38,15 +38,24 @@ _SYSTEM_PROMPT = create_key("otel-replay-system-prompt")
 Attributes = Mapping[str, AttributeValue]
 
 
+class Later:
+    """What is said of a session while contexts that were made from it are in use, on whatever thread: it holds there
+    from then on, or what is recorded next would say again what was so before."""
+
+    def __init__(self) -> None:
+        self.attributes: Attributes = MappingProxyType({})
+
+
 class _Known(NamedTuple):
     """What was set in this process, the baggage it was set beside, and both together: asked for with every span."""
 
     local: Attributes
+    later: Later
     received: object
     together: Attributes
 
 
-_NOTHING = _Known(MappingProxyType({}), None, {})
+_NOTHING = _Known(MappingProxyType({}), Later(), None, {})
 
 
 def session_attributes(context: Context | None = None) -> Attributes:
@@ -55,24 +64,30 @@ def session_attributes(context: Context | None = None) -> Attributes:
     What was set in this process wins over what came in as baggage. Not to be changed: it is the context's own.
     """
     context = get_current() if context is None else context
-    known = context.get(_KNOWN)
-    if isinstance(known, _Known) and known.received is context.get(_BAGGAGE):
+    known: _Known = context.get(_KNOWN, _NOTHING)  # type: ignore[assignment]  # as below, but for every span
+    if known.received is context.get(_BAGGAGE) and not known.later.attributes:
         return known.together
     return _together(context, local_attributes(context))
 
 
 def local_attributes(context: Context | None = None) -> Attributes:
     """The attributes that were set in this process and are not sent to others."""
-    found = get_value(_KNOWN, context)
-    return found.local if isinstance(found, _Known) else _NOTHING.local
+    known = _known(get_current() if context is None else context)
+    return {**known.local, **known.later.attributes} if known.later.attributes else known.local
 
 
-def with_local(attributes: Attributes, context: Context | None = None) -> Context:
-    """A context that has the attributes beside those it had."""
+def with_local(attributes: Attributes, context: Context | None = None, later: Later | None = None) -> Context:
+    """A context that has the attributes beside those it had, and what is said in ``later`` (None: where it was)."""
     context = get_current() if context is None else context
     local = {**local_attributes(context), **attributes}
-    known = _Known(MappingProxyType(local), context.get(_BAGGAGE), _together(context, local))
+    later = later or _known(context).later
+    known = _Known(MappingProxyType(local), later, context.get(_BAGGAGE), _together(context, local))
     return set_value(_KNOWN, known, context)
+
+
+def _known(context: Context) -> _Known:
+    found = context.get(_KNOWN)
+    return found if isinstance(found, _Known) else _NOTHING
 
 
 def _together(context: Context, local: Attributes) -> dict[str, AttributeValue]:

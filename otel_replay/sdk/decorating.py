@@ -42,8 +42,10 @@ class Decorating(ABC):
 
     def _plain(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            with self._again():
-                return function(*args, **kwargs)
+            scope = self._again()
+            with scope:
+                made = function(*args, **kwargs)
+            return _inside(scope, made) if inspect.iscoroutine(made) else made
 
         return call
 
@@ -88,6 +90,12 @@ class Decorating(ABC):
                 context.run(scope.__exit__, None, None, None)
 
         return call
+
+
+async def _inside(scope: Decorating, made: Awaitable[Any]) -> Any:
+    """The coroutine of a function that does not look like one: an object with ``async def __call__``, a wrapper."""
+    with scope:
+        return await made
 
 
 def _steps(generator: Generator[Any, Any, Any], context: Context) -> Generator[Any, Any, Any]:

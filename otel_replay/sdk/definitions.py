@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -112,6 +112,11 @@ class ChatDefinition:
             tags=_texts(told, CHAT_TAGS),
             max_messages=_whole(told, CHAT_MAX_MESSAGES),
         )
+
+
+def listed(tags: Iterable[str]) -> list[str]:
+    """One tag is a text as well: nobody means its letters."""
+    return [tags] if isinstance(tags, str) else list(tags)
 
 
 def _text(told: Mapping[str, Any], key: str) -> str | None:

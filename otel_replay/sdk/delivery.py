@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 
+from otel_replay.sdk.queues import Queue
 from otel_replay.sdk.sending import HINTS, Outcome, Sender
 from otel_replay.sdk.spool import Spool
 
@@ -48,6 +49,7 @@ class Delivery:
         self._sender: Sender | None = open_sender()
         self._spool = spool
         self._timeout_s = timeout_s
+        self.queue = Queue()
         self._inherited: list[object] = []
         self._start_over()
         if hasattr(os, "register_at_fork"):
@@ -55,6 +57,7 @@ class Delivery:
             os.register_at_fork(after_in_child=lambda: (method := in_child()) and method())
 
     def _start_over(self) -> None:
+        self.queue.start_over()
         self.lost = 0
         self._lost_before = 0
         self._left_behind = 0
@@ -87,15 +90,27 @@ class Delivery:
 
     def flush(self, timeout_s: float) -> bool:
         """True when the receiver has all that was handed over, and nothing was lost since the last call."""
-        if self._spool is not None and not self._spool.is_empty():
-            with self._changed:
-                self._is_hurried = True
-                self._changed.notify_all()
-            self._drain_in_background()
-            with self._changed:
-                self._changed.wait_for(self._spool.is_empty, max(0.0, timeout_s))
+        if self._spool is not None:
+            self._work_off(self._spool, timeout_s)
         lost, self._lost_before = self.lost - self._lost_before, self.lost
         return not lost and not self.spooled
+
+    def drain(self, timeout_s: float) -> None:
+        """Sends what waits on disk, and what processes that are gone have left there, for so long at most."""
+        if self._spool is not None and not self._is_closing:
+            self._adopt_at = 0.0
+            self._adopt(self._spool)
+            self._work_off(self._spool, timeout_s)
+
+    def _work_off(self, spool: Spool, timeout_s: float) -> None:
+        if spool.is_empty():
+            return
+        with self._changed:
+            self._is_hurried = True
+            self._changed.notify_all()
+        self._drain_in_background()
+        with self._changed:
+            self._changed.wait_for(spool.is_empty, max(0.0, timeout_s))
 
     def close(self, timeout_s: float) -> None:
         """Sends what waits for as long as the receiver takes it; the rest stays on disk for the next process."""
@@ -245,6 +260,13 @@ class Delivery:
             self._is_away = False
             _log.warning("the receiver is back")
         return outcome.kind == "delivered"
+
+    def note_emptied(self, entered: int, hint: str) -> None:
+        """The queue before the exporter was emptied of what had ``entered`` it."""
+        if dropped := self.queue.emptied(entered):
+            self.lose(dropped)
+            words = f"{dropped} items are lost: they were more at once than the queue holds"
+            self._tell("queue", words, hint, again_after_s=TELL_EVERY_S)
 
     def lose(self, items: int) -> None:
         """Counts items that will not reach the receiver."""

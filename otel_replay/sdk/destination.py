@@ -135,7 +135,7 @@ def _headers(signal: Signal, found: _Endpoint, given: Mapping[str, str] | None) 
     """Names in lower case, as gRPC wants them."""
     told = None if found.is_ours else _told(signal, "HEADERS")
     headers = dict(parse_env_headers(told or "", liberal=True))
-    if key := os.environ.get(API_KEY):
+    if key := os.environ.get(API_KEY, "").strip():  # a secret that is read from a file ends with its line
         headers["authorization"] = f"Bearer {key}"
     return headers | {name.lower(): value for name, value in (given or {}).items()}
 

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_replay.sdk.delivery import Delivery
 from otel_replay.sdk.destination import Signal, destination
+from otel_replay.sdk.queues import Queue
 from otel_replay.sdk.sampling import Sampling, rate_of
 from otel_replay.sdk.sending import open_sender
 from otel_replay.sdk.spool import spool_of
@@ -26,7 +27,10 @@ _log = logging.getLogger(__name__)
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 """What a gRPC server takes by default."""
 
+QUEUE_VARIABLES: dict[Signal, str] = {"traces": "OTEL_BSP_MAX_QUEUE_SIZE", "logs": "OTEL_BLRP_MAX_QUEUE_SIZE"}
+
 Item = TypeVar("Item")
+Kind = TypeVar("Kind")
 
 
 class _Message(Protocol):
@@ -81,6 +85,20 @@ class _Exporter(Generic[Item]):
         """
         return self._delivery.flush(timeout_millis / 1_000)
 
+    @property
+    def queue(self) -> Queue:
+        """Counts what a batch processor has for this exporter."""
+        return self._delivery.queue
+
+    def note_emptied(self, entered: int) -> None:
+        """The batch processor has emptied its queue of what had ``entered`` it: what is missing is lost."""
+        self._delivery.note_emptied(entered, f"{QUEUE_VARIABLES[self._signal]} makes it longer")
+
+    def drain(self, timeout_s: float) -> int:
+        """Sends what waits on disk, of processes that are gone too, for so long at most; gives what still waits."""
+        self._delivery.drain(timeout_s)
+        return self.spooled
+
     def shutdown(self, timeout_millis: float = 30_000) -> None:
         """Sends what waits while the receiver takes it; the rest stays on disk for the next process."""
         if not self._is_shut_down:
@@ -93,6 +111,7 @@ class _Exporter(Generic[Item]):
 
     def _take(self, batch: Sequence[Item]) -> bool:
         """False when some of it is lost; what is not to be recorded is not."""
+        self._delivery.queue.leave(len(batch))
         return self._sampling.take(self._signal, batch) is not False
 
     def _deliver(self, batch: Sequence[Item]) -> bool:
@@ -159,3 +178,9 @@ class OTelReplayLogExporter(_Exporter[ReadableLogRecord], LogRecordExporter):
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         return LogRecordExportResult.SUCCESS if self._take(batch) else LogRecordExportResult.FAILURE
+
+
+def the_only(kind: type[Kind]) -> Kind | None:
+    """The exporter of this kind that a configuration has made; None where it has made several, or none."""
+    found = [one for one in EXPORTERS if isinstance(one, kind)]
+    return found[0] if len(found) == 1 else None

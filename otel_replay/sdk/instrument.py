@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import threading
@@ -17,28 +16,23 @@ from typing import Any, Protocol
 from opentelemetry import _logs, propagate, trace
 from opentelemetry._logs._internal import ProxyLoggerProvider
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from otel_replay.errors import UnsupportedRequest
+from otel_replay.sdk import content
 from otel_replay.sdk import instrumentors as installed
-from otel_replay.sdk.exporter import EXPORTERS, Exporter, OTelReplayLogExporter, OTelReplaySpanExporter
+from otel_replay.sdk.content import CONTENT, WITHOUT_CONTENT
+from otel_replay.sdk.ending import millis_until, shut_down_at_the_end, within
+from otel_replay.sdk.exporter import EXPORTERS, Exporter, OTelReplayLogExporter, OTelReplaySpanExporter, the_only
 from otel_replay.sdk.processor import SessionLogProcessor, SessionSpanProcessor
 from otel_replay.sdk.propagation import OwnHostsPropagator, own_hosts
+from otel_replay.sdk.queues import CountingLogProcessor, CountingSpanProcessor
 from otel_replay.sdk.redirects import guard_redirects
 
 _log = logging.getLogger(__name__)
-
-CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-_WITHOUT_CONTENT = {
-    CONTENT: "NO_CONTENT",
-    "OPENINFERENCE_HIDE_INPUTS": "true",
-    "OPENINFERENCE_HIDE_OUTPUTS": "true",
-    "TRACELOOP_TRACE_CONTENT": "false",
-}
-"""How each family of instrumentors is told to leave prompts and completions out."""
 
 _DELAY_MS = 1_000.0
 _QUEUE = 8_192
@@ -80,8 +74,8 @@ class Instrumentation:
         False as well when some of it is on disk by then (``spooled``): it is sent when the receiver is back.
         """
         deadline = time.monotonic() + timeout_millis / 1_000
-        in_time = _within(timeout_millis / 1_000, lambda: [one.force_flush(timeout_millis) for one in self._pipelines])
-        flushed = [exporter.force_flush(_millis_until(deadline)) for exporter in self._exporters]
+        in_time = self._empty_queues(timeout_millis, self._flush_pipelines)
+        flushed = [exporter.force_flush(millis_until(deadline)) for exporter in self._exporters]
         return all(flushed) and in_time
 
     def shutdown(self, timeout_millis: int = 30_000) -> bool:
@@ -94,23 +88,45 @@ class Instrumentation:
         with _lock:
             if not self._is_shut_down:
                 self._is_shut_down = True
-                in_time = _within(timeout_millis / 1_000, lambda: self._end_pipelines(timeout_millis))
+                in_time = self._empty_queues(timeout_millis, self._end_pipelines)
                 self._is_complete = in_time and not self.lost
                 self._undo.close()
             if _active is self:
                 _active = None
             return self._is_complete
 
-    def _end_pipelines(self, timeout_millis: int) -> None:
-        """All hand on what they have before the first one ends: an error in one brings back what another has kept."""
+    def _empty_queues(self, timeout_millis: int, work: Callable[[int], None]) -> bool:
+        """Whether the work was done in time that does so; then what they have dropped is known."""
+        entered = [(exporter, exporter.queue.entered) for exporter in self._exporters]
+        in_time = within(timeout_millis / 1_000, lambda: work(timeout_millis))
+        if in_time:
+            for exporter, items in entered:
+                exporter.note_emptied(items)
+        return in_time
+
+    def _flush_pipelines(self, timeout_millis: int) -> None:
         for one in self._pipelines:
             one.force_flush(timeout_millis)
+
+    def _end_pipelines(self, timeout_millis: int) -> None:
+        """All hand on what they have before the first one ends: an error in one brings back what another has kept."""
+        self._flush_pipelines(timeout_millis)
         for one in self._pipelines:
             one.shutdown()
 
 
 _active: Instrumentation | None = None
 _lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """In a forked child: the thread that held it may be no more."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def instrument(
@@ -178,13 +194,14 @@ def complete(*, spans: bool, logs: bool) -> None:
 
 def _running(pipelines: Collection[_Pipeline], exporters: Collection[Exporter], undo: ExitStack) -> Instrumentation:
     found = Instrumentation(pipelines, exporters, undo.pop_all())
-    atexit.register(found.shutdown)
+    shut_down_at_the_end(found)
     return found
 
 
 def _choose_content(is_wanted: bool, undo: ExitStack) -> None:
     """Before the instrumentors are made, which read the variables then."""
-    chosen = {CONTENT: os.environ.get(CONTENT, "SPAN_ONLY")} if is_wanted else _WITHOUT_CONTENT
+    is_wanted = is_wanted and content.is_wanted()
+    chosen = {CONTENT: os.environ.get(CONTENT) or "SPAN_ONLY"} if is_wanted else WITHOUT_CONTENT
     for name, value in chosen.items():
         undo.callback(_set_variable, name, os.environ.get(name))
         os.environ[name] = value
@@ -197,7 +214,7 @@ def _set_variable(name: str, value: str | None) -> None:
         os.environ[name] = value
 
 
-def _record_spans(exporter: SpanExporter, service_name: str | None) -> list[_Pipeline]:
+def _record_spans(exporter: OTelReplaySpanExporter, service_name: str | None) -> list[_Pipeline]:
     provider: Any = trace.get_tracer_provider()
     if isinstance(provider, trace.ProxyTracerProvider):
         wanted = _unless(_ATTRIBUTES, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT")
@@ -213,12 +230,12 @@ def _record_spans(exporter: SpanExporter, service_name: str | None) -> list[_Pip
         _log.warning("the application has set a tracer provider: its service name stays, not %r", service_name)
     queue, delay_ms = _unless(_QUEUE, "OTEL_BSP_MAX_QUEUE_SIZE"), _unless(_DELAY_MS, "OTEL_BSP_SCHEDULE_DELAY")
     batches = BatchSpanProcessor(exporter, max_queue_size=queue, schedule_delay_millis=delay_ms)
-    provider.add_span_processor(SessionSpanProcessor())
     provider.add_span_processor(batches)
+    provider.add_span_processor(CountingSpanProcessor(exporter.queue))
     return [batches]
 
 
-def _record_logs(exporter: LogRecordExporter, service_name: str | None) -> list[_Pipeline]:
+def _record_logs(exporter: OTelReplayLogExporter, service_name: str | None) -> list[_Pipeline]:
     provider: Any = _logs.get_logger_provider()
     if isinstance(provider, ProxyLoggerProvider):
         provider = LoggerProvider(_resource(service_name))
@@ -230,6 +247,7 @@ def _record_logs(exporter: LogRecordExporter, service_name: str | None) -> list[
     batches = BatchLogRecordProcessor(exporter, max_queue_size=queue, schedule_delay_millis=delay_ms)
     provider.add_log_record_processor(SessionLogProcessor())
     provider.add_log_record_processor(batches)
+    provider.add_log_record_processor(CountingLogProcessor(exporter.queue))
     return [batches]
 
 
@@ -244,7 +262,8 @@ def _configured_spans() -> list[_Pipeline]:
     provider: Any = trace.get_tracer_provider()
     if isinstance(provider, trace.ProxyTracerProvider):
         return _record_spans(OTelReplaySpanExporter(), None)
-    provider.add_span_processor(SessionSpanProcessor())
+    exporter = the_only(OTelReplaySpanExporter)
+    provider.add_span_processor(CountingSpanProcessor(exporter.queue) if exporter else SessionSpanProcessor())
     return [provider]
 
 
@@ -254,6 +273,8 @@ def _configured_logs() -> list[_Pipeline]:
     if isinstance(provider, ProxyLoggerProvider):
         return _record_logs(OTelReplayLogExporter(), None)
     provider.add_log_record_processor(SessionLogProcessor())
+    if exporter := the_only(OTelReplayLogExporter):
+        provider.add_log_record_processor(CountingLogProcessor(exporter.queue))
     return [provider]
 
 
@@ -271,19 +292,3 @@ def _resource(service_name: str | None) -> Resource:
 def _unless(value: Any, *variables: str) -> Any:
     """None, which is the SDK's word for its variables, where one of them is set."""
     return None if any(variable in os.environ for variable in variables) else value
-
-
-def _millis_until(deadline: float) -> int:
-    return max(0, round((deadline - time.monotonic()) * 1_000))
-
-
-def _within(seconds: float, work: Callable[[], object]) -> bool:
-    """Whether it was done in time: what the SDK offers for this waits for as long as an export takes."""
-    worker = threading.Thread(target=work, name="otel-replay-flush", daemon=True)
-    try:
-        worker.start()
-    except RuntimeError:  # At the end of the interpreter there are no new threads.
-        work()
-        return True
-    worker.join(seconds)
-    return not worker.is_alive()

@@ -78,7 +78,7 @@ def leave_off_duplicates() -> None:
 def _offered(names: Collection[str] | None) -> dict[str, list[EntryPoint]]:
     """Entry points by library, in the order in which they are to be tried."""
     disabled = {name.strip() for name in os.environ.get(DISABLED, "").split(",")}
-    wanted = None if names is None else {_library(name) for name in names}
+    wanted = None if names is None else {_library(name) for name in ([names] if isinstance(names, str) else names)}
     offered: dict[str, list[EntryPoint]] = defaultdict(list)
     for entry in _installed():
         library = _library(entry.name)

@@ -12,7 +12,7 @@ from otel_replay.sdk import facts
 from otel_replay.sdk.chats import ManagedChat, Surroundings
 from otel_replay.sdk.context import CONVERSATION_ID
 from otel_replay.sdk.counting import SessionStats, average_ns
-from otel_replay.sdk.definitions import CURRENT_CHAT, END_REASON, ChatDefinition, SessionDefinition
+from otel_replay.sdk.definitions import CURRENT_CHAT, END_REASON, ChatDefinition, SessionDefinition, listed
 from otel_replay.sdk.limits import check
 from otel_replay.sdk.session import Session
 from otel_replay.sdk.turns import Turn
@@ -61,7 +61,10 @@ class ManagedSession:
         max_messages: int | None = None,
         chat_id: str | None = None,
     ) -> ManagedChat:
-        """A new chat, which becomes the current one. Raises ``LimitReached`` when there are as many as may be."""
+        """A new chat, which becomes the current one.
+
+        Raises ``LimitReached`` when there are as many as may be, ``InvalidRequest`` for an id that is taken.
+        """
         definition = ChatDefinition(
             chat_id=chat_id or uuid.uuid4().hex,
             name=name,
@@ -69,12 +72,16 @@ class ManagedSession:
             model=model,
             system_prompt=system_prompt,
             metadata=dict(metadata or {}),
-            tags=list(tags),
+            tags=listed(tags),
             max_messages=max_messages,
         )
         with self._around.lock:
             self.check_open()
             count, limit = len(self.chats), self._around.limits.max_chats_per_session
+            if definition.chat_id in self.chats:
+                raise InvalidRequest(
+                    f"chat {definition.chat_id[:80]} is there already", hint="switch_to() goes on with it"
+                )
             check(count + 1, limit, f"session {self.session_id} has {count} chats", "max_chats_per_session")
             chat = self.current_chat = self.adopt(definition, self._around.clock())
         told = {CONVERSATION_ID: chat.chat_id, **definition.values()}
@@ -116,7 +123,7 @@ class ManagedSession:
             one.name = one.name if name is None else name
             one.metadata = one.metadata if metadata is None else dict(metadata)
             one.preferences = one.preferences if preferences is None else dict(preferences)
-            one.tags = one.tags if tags is None else list(tags)
+            one.tags = one.tags if tags is None else listed(tags)
             one.expires_unix_nano = one.expires_unix_nano if expires_at is None else facts.unix_nano(expires_at)
         self._tell()
 

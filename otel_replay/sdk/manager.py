@@ -22,14 +22,14 @@ from otel_replay.errors import InvalidRequest, NotFound
 from otel_replay.sdk import facts
 from otel_replay.sdk.chats import Surroundings
 from otel_replay.sdk.counting import Responses, SystemStats, UserStats, system_stats, user_stats
-from otel_replay.sdk.definitions import NAME, SessionDefinition
+from otel_replay.sdk.definitions import NAME, SessionDefinition, listed
 from otel_replay.sdk.emitting import SCOPE
 from otel_replay.sdk.limits import Limits, check
 from otel_replay.sdk.managed import ManagedSession
 from otel_replay.sdk.pausing import PAUSES
 from otel_replay.sdk.restoring import RestoredSession, restore
-from otel_replay.sdk.session import Session, session
-from otel_replay.sdk.storing import SessionStore, hand_on
+from otel_replay.sdk.session import Id, Session, session
+from otel_replay.sdk.storing import SessionStore, hand_on, send_what_waits
 
 LOGGER = logging.getLogger("otel_replay.sessions")
 
@@ -87,7 +87,7 @@ class SessionManager:
 
     def create(
         self,
-        user_id: str,
+        user_id: Id,
         name: str | None = None,
         *,
         metadata: Mapping[str, Any] | None = None,
@@ -105,18 +105,18 @@ class SessionManager:
         """
         definition = SessionDefinition(
             session_id=session_id or uuid.uuid4().hex,
-            user_id=user_id,
+            user_id=str(user_id),
             name=name,
             metadata=dict(metadata or {}),
             preferences=dict(preferences or {}),
-            tags=list(tags),
+            tags=listed(tags),
             expires_unix_nano=None if expires_at is None else facts.unix_nano(expires_at),
             auto_save=auto_save,
             described=described,
         )
         self.clean_up()
         with self._around.lock:
-            self._check_limits(user_id)
+            self._check_limits(definition.user_id)
             if definition.session_id in self._sessions:
                 raise InvalidRequest(f"session {definition.session_id} is there already", hint="get() gives it")
             now = self._around.clock()
@@ -138,15 +138,15 @@ class SessionManager:
         """All that are neither paused nor ended."""
         return [one for one in self._held() if one.state == "active"]
 
-    def user_sessions(self, user_id: str) -> list[ManagedSession]:
+    def user_sessions(self, user_id: Id) -> list[ManagedSession]:
         """Those of one user, paused ones too; the oldest first."""
-        return [one for one in self._held() if one.user_id == user_id]
+        return [one for one in self._held() if one.user_id == str(user_id)]
 
     # Statistics
 
-    def user_stats(self, user_id: str) -> UserStats:
+    def user_stats(self, user_id: Id) -> UserStats:
         sessions = self.user_sessions(user_id)
-        return user_stats(user_id, [one.stats() for one in sessions], _responses(sessions))
+        return user_stats(str(user_id), [one.stats() for one in sessions], _responses(sessions))
 
     def stats(self) -> SystemStats:
         """Of everything that is held."""
@@ -164,10 +164,9 @@ class SessionManager:
 
         Raises ``NotFound`` when the store knows of no such session of a manager.
         """
-        held = self._sessions.get(session_id)
-        if held is not None:
+        if held := self._sessions.get(session_id):
             return held
-        self._save()
+        self._settle()
         found = self._read(session_id)
         if found is None:
             raise NotFound(f"the store holds no managed session {session_id[:80]}")
@@ -178,7 +177,7 @@ class SessionManager:
 
         A server with keys wants one with the scope ``admin`` for this.
         """
-        self._save()  # what is on its way would arrive afterwards
+        self._settle()  # what is on its way would arrive afterwards
         with self._around.lock:
             held = self._sessions.pop(session_id, None)
             if held is not None:
@@ -186,9 +185,9 @@ class SessionManager:
         self._store.erase(session_id)
         self._around.log.info("session %s was deleted", session_id)
 
-    def stored_sessions(self, user_id: str | None = None) -> list[str]:
+    def stored_sessions(self, user_id: Id | None = None) -> list[str]:
         """Ids of the managed sessions in the store, of one user or of all, ended ones too; the newest first."""
-        self._save()
+        self._settle()
         return [row["session_id"] for row in self._store.sessions(user=user_id) if NAME in row["attributes"]]
 
     def recover(self) -> list[ManagedSession]:
@@ -196,7 +195,7 @@ class SessionManager:
 
         Limits hold for new sessions; what is recovered is there already. What has expired meanwhile is ended.
         """
-        self._save()
+        self._settle()
         rows = [row for state in ("active", "paused") for row in self._store.sessions(state=state)]
         ids = [row["session_id"] for row in rows if NAME in row["attributes"]]
         found = [one for session_id in ids if session_id not in self._sessions and (one := self._read(session_id))]
@@ -275,9 +274,11 @@ class SessionManager:
             chat = made.adopt(one.definition, one.created_unix_nano)
             chat.responses, chat.history = one.responses, one.history
         made.current_chat = made.chats.get(restored.current_chat or "")
-        if made.state == "paused":
-            PAUSES.begin(made.session_id, self._around.clock())
         with self._around.lock:
+            if held := self._sessions.get(made.session_id):
+                return held  # somebody else has read it meanwhile
+            if made.state == "paused":
+                PAUSES.begin(made.session_id, self._around.clock())
             if made.state != "ended":
                 self._sessions[made.session_id] = made
         return made
@@ -287,6 +288,11 @@ class SessionManager:
 
     def _save(self) -> None:
         hand_on(**self._providers)
+
+    def _settle(self) -> None:
+        """Before the store is read: what is on its way, and what waits on disk, also of processes that are gone."""
+        self._save()
+        send_what_waits(self._around.log)
 
 
 def _responses(sessions: Iterable[ManagedSession]) -> list[Responses]:

@@ -5,47 +5,54 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
+MAX_PAUSED = 100_000
+"""Sessions that are paused at a time; beyond that the one that was paused first is recorded again."""
+
 MAX_SESSIONS = 1_000
 MAX_PAUSES = 100
-"""Remembered at a time, and for each session; the oldest are forgotten."""
+"""Pauses that are over: of so many sessions, and so many of each; the oldest are forgotten."""
 
 
 class Pauses:
     """Times in Unix nanoseconds, half open. Safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._pauses: OrderedDict[str, list[tuple[int, int | None]]] = OrderedDict()
+        self._since: OrderedDict[str, int] = OrderedDict()
+        self._over: OrderedDict[str, tuple[tuple[int, int], ...]] = OrderedDict()
         self._lock = threading.Lock()
 
     def begin(self, session_id: str, at: int) -> None:
         """A session is paused from then on; without effect where it is already."""
         with self._lock:
-            known = self._pauses.setdefault(session_id, [])
-            if not known or known[-1][1] is not None:
-                known.append((at, None))
-                del known[:-MAX_PAUSES]
-            self._pauses.move_to_end(session_id)
-            while len(self._pauses) > MAX_SESSIONS:
-                self._pauses.popitem(last=False)
+            self._since.setdefault(session_id, at)
+            if len(self._since) > MAX_PAUSED:
+                self._since.popitem(last=False)
 
     def end(self, session_id: str, at: int) -> None:
         """A session goes on from then on."""
         with self._lock:
-            known = self._pauses.get(session_id)
-            if known and known[-1][1] is None:
-                known[-1] = (known[-1][0], at)
+            since = self._since.get(session_id)
+            if since is None:
+                return
+            self._over[session_id] = (*self._over.get(session_id, ()), (since, at))[-MAX_PAUSES:]
+            self._over.move_to_end(session_id)
+            if len(self._over) > MAX_SESSIONS:
+                self._over.popitem(last=False)
+            del self._since[session_id]  # last: others look without the lock, and must not find it in neither
 
     def is_paused(self, session_id: str) -> bool:
-        known = self._pauses.get(session_id)
-        return known is not None and known[-1][1] is None
+        return session_id in self._since
 
     def covers(self, session_id: str, at: int) -> bool:
         """Whether a session was paused at a time."""
-        return any(start <= at and (end is None or at < end) for start, end in self._pauses.get(session_id, ()))
+        since = self._since.get(session_id)
+        if since is not None and since <= at:
+            return True
+        return any(start <= at < end for start, end in self._over.get(session_id, ()))
 
     def __bool__(self) -> bool:
         """Whether there has been any."""
-        return bool(self._pauses)
+        return bool(self._since or self._over)
 
 
 PAUSES = Pauses()

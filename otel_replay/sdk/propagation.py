@@ -27,7 +27,7 @@ from opentelemetry.propagators.textmap import (
 )
 from opentelemetry.trace import SpanKind
 
-from otel_replay.sdk.context import CONVERSATION_ID, local_attributes
+from otel_replay.sdk.context import CONVERSATION_ID, USER_ID, local_attributes
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class OwnHosts:
     """
 
     def __init__(self, named: Iterable[str] = ()) -> None:
-        self._names = frozenset(name for told in named if (name := _named(told)))
+        self._names = frozenset(name for told in _each(named) if (name := _named(told)))
         self._domains = (*_PRIVATE_DOMAINS, *(name for name in self._names if name.startswith(".")))
 
     def __contains__(self, host: object) -> bool:
@@ -68,7 +68,12 @@ class OwnHosts:
 
 def own_hosts(named: Iterable[str]) -> OwnHosts:
     """Those named, and those of ``OTEL_REPLAY_PROPAGATE_TO``, a list with commas."""
-    return OwnHosts([*named, *os.environ.get(VARIABLE, "").split(",")])
+    return OwnHosts([*_each(named), *_each(os.environ.get(VARIABLE, ""))])
+
+
+def _each(named: Iterable[str]) -> Iterable[str]:
+    """One name is a text as well, and so is a list with commas."""
+    return named.split(",") if isinstance(named, str) else named
 
 
 def keep_baggage_from_others(headers: object, url: str, hosts: OwnHosts) -> None:
@@ -98,16 +103,20 @@ class OwnHostsPropagator(TextMapPropagator):
     ) -> None:
         context = get_current() if context is None else context
         if _host(context) in self._hosts:
-            context = _with_conversation(context)
+            context = _with_ids(context)
         else:
             context = baggage.clear(context)
             _remove_baggage(carrier)  # A redirect that is followed still has what the first request was given.
         self.inner.inject(carrier, context, setter)
 
 
-def _with_conversation(context: Context) -> Context:
-    conversation = local_attributes(context).get(CONVERSATION_ID)
-    return baggage.set_baggage(CONVERSATION_ID, conversation, context) if conversation else context
+def _with_ids(context: Context) -> Context:
+    """The conversation is baggage only here, and the user may have become known inside of the session."""
+    local = local_attributes(context)
+    for key in (USER_ID, CONVERSATION_ID):
+        if key in local:
+            context = baggage.set_baggage(key, local[key], context)
+    return context
 
 
 def _host(context: Context) -> str | None:

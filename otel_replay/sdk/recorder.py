@@ -11,10 +11,10 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider, SeverityNumber
 from opentelemetry.context import Context
-from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode
 
 from otel_replay.events import CODE_CONTEXT, EVALUATION, EXCEPTION, SESSION_SNAPSHOT, SNAPSHOT_STATE, SYSTEM_METRICS
-from otel_replay.sdk import facts
+from otel_replay.sdk import content, facts
 from otel_replay.sdk.context import session_attributes, system_prompt_of
 from otel_replay.sdk.emitting import SCOPE, EventLog
 from otel_replay.sdk.metrics import SystemProbe, SystemSampler, probe_if_possible
@@ -43,7 +43,7 @@ class Recorder(ABC):
         *,
         model: str,
         prompt: facts.Prompt,
-        response: facts.Prompt,
+        response: facts.Prompt | None = None,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
         cost: float | Decimal | None = None,
@@ -57,16 +57,19 @@ class Recorder(ABC):
         """Record a call to a model that is over, as the span its instrumentation would have made; gives its ids.
 
         ``timestamp`` is when the call began (a ``datetime``, or Unix nanoseconds); without it the call ends now.
-        ``cost`` is in US dollars, tokens include cached and reasoning tokens. ``error`` is what the call failed with.
+        ``cost`` is in US dollars, tokens include cached and reasoning tokens. ``error`` is what the call failed with;
+        there need be no ``response`` then. Messages are taken as clients of models have them, with calls of tools too;
+        they are left out where ``instrument(capture_content=False)`` or OpenTelemetry's variable says so.
         """
         start, end = facts.span_times(timestamp, latency_ms, time.time_ns())
         context = self._context()
-        instructions = system_prompt_of(context)
+        keeps_content = content.is_wanted()
+        instructions = system_prompt_of(context) if keeps_content else None
         values = facts.interaction_values(
             model=model,
             provider=provider,
-            prompt=prompt,
-            response=response,
+            prompt=prompt if keeps_content else None,
+            response=response if keeps_content else None,
             input_tokens=input_tokens,
             output_tokens=output_tokens,
             cost=cost,
@@ -131,19 +134,20 @@ class Recorder(ABC):
         comment: str | None = None,
         *,
         label: str | None = None,
-        interaction: SpanContext | None = None,
+        interaction: SpanContext | Span | str | None = None,
         response_id: str | None = None,
         name: str = "user_feedback",
         timestamp: facts.Moment | None = None,
     ) -> None:
         """Record what somebody thought of an answer, or of the session: a number, a word, a comment.
 
-        The answer is told by ``interaction``, the ids that ``record_interaction`` gives or those of the call's span, or
-        by ``response_id``, the id that the model's provider gave it.
+        The answer is told by ``interaction``, the ids that ``record_interaction`` gives, the call's span, or the id of
+        its entry in a timeline (``span:TRACE:SPAN``); or by ``response_id``, the id that the model's provider gave it.
+        Raises ``InvalidRequest`` for an ``interaction`` that is none of these.
         """
         context = self._context()
         if interaction is not None:
-            context = trace.set_span_in_context(NonRecordingSpan(interaction), context)
+            context = trace.set_span_in_context(NonRecordingSpan(facts.ids_of_call(interaction)), context)
         values = facts.evaluation_values(name, score, label, comment, response_id)
         self._emit(EVALUATION, values, timestamp, context)
 
@@ -176,8 +180,8 @@ class Recorder(ABC):
         if self.is_paused:
             return INVALID_SPAN_CONTEXT
         attributes = {**session_attributes(context), **facts.attributes_of(values)}
-        span = self._tracer.start_span(name, context, kind, attributes, start_time=times[0])
+        span = self._tracer.start_span(facts.storable(name), context, kind, attributes, start_time=times[0])
         if error is not None:
-            span.set_status(Status(StatusCode.ERROR, str(error)))
+            span.set_status(Status(StatusCode.ERROR, facts.storable(str(error))))
         span.end(times[1])
         return span.get_span_context()

@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Self
 
-from opentelemetry import baggage
+from opentelemetry import baggage, trace
 from opentelemetry._logs import LoggerProvider
 from opentelemetry.context import Context, create_key, get_value, set_value
 from opentelemetry.trace import TracerProvider
@@ -34,6 +34,7 @@ from otel_replay.sdk.context import (
     SESSION_ID,
     USER_ID,
     Attached,
+    Later,
     outside_of_sessions,
     session_attributes,
     with_local,
@@ -45,11 +46,14 @@ from otel_replay.sdk.recorder import Recorder
 
 _SESSION = create_key("otel-replay-session")
 
+Id = str | int | uuid.UUID
+"""Of a session, a user, a conversation: a text, or what a database has instead, which is told as its text."""
+
 
 def session(
-    session_id: str | None = None,
+    session_id: Id | None = None,
     *,
-    user_id: str | None = None,
+    user_id: Id | None = None,
     feature: str | None = None,
     label: str | None = None,
     variant: str | None = None,
@@ -75,7 +79,7 @@ def session(
 
 
 def chat(
-    conversation_name: str | None = None, conversation_id: str | None = None, system_prompt: str | None = None
+    conversation_name: str | None = None, conversation_id: Id | None = None, system_prompt: str | None = None
 ) -> Chat:
     """A conversation in whatever session the context is in, for use as ``with``, ``async with`` or ``@chat(...)``.
 
@@ -135,9 +139,10 @@ class Session(Attached, Decorating, Recorder):
         self._attributes = attributes
         self._providers: dict[str, Any] = {"tracer_provider": tracer_provider, "logger_provider": logger_provider}
         self._has_started = bool(session_id)
+        self._later = Later()
 
     def chat(
-        self, conversation_name: str | None = None, conversation_id: str | None = None, system_prompt: str | None = None
+        self, conversation_name: str | None = None, conversation_id: Id | None = None, system_prompt: str | None = None
     ) -> Chat:
         """A conversation of this session: see the function ``chat``."""
         return Chat(_checked(conversation_id, CONVERSATION_ID), conversation_name, system_prompt, self)
@@ -147,10 +152,25 @@ class Session(Attached, Decorating, Recorder):
         self._has_started = True
         self.tell(SESSION_START, attributes, timestamp=timestamp)
 
-    def update(self, *, timestamp: facts.Moment | None = None, **attributes: Any) -> None:
-        """Say something more about the session, or something else than before."""
-        self._attributes = {**self._attributes, **facts.attributes_of(attributes)}
+    def update(self, *, user_id: Id | None = None, timestamp: facts.Moment | None = None, **attributes: Any) -> None:
+        """Say something more about the session, such as who it is that has logged in, or something else than before.
+
+        It holds at once for all that is recorded inside of the session, also where that was entered before.
+        """
+        said = facts.attributes_of(attributes)
+        self._attributes = {**self._attributes, **said}
+        if known := _checked(user_id, USER_ID):
+            self.user_id = said[USER_ID] = known
+        self._later.attributes = {**self._later.attributes, **said}
+        self._tell_span_under_way(said)
         self.tell(SESSION_UPDATE, {}, timestamp=timestamp)
+
+    def _tell_span_under_way(self, said: Mapping[str, Any]) -> None:
+        """The current one: it is read as of its end, and would say then what was so at its start."""
+        current = trace.get_current_span()
+        known = getattr(current, "attributes", None) or {}
+        if current.is_recording() and known.get(SESSION_ID) == self.session_id:
+            current.set_attributes({key: value for key, value in said.items() if key in known or key == USER_ID})
 
     def pause(self, *, timestamp: facts.Moment | None = None) -> None:
         """Record nothing of the session until ``resume()``: neither by hand nor what an exporter gets of its spans."""
@@ -193,7 +213,7 @@ class Session(Attached, Decorating, Recorder):
         context = baggage.set_baggage(SESSION_ID, self.session_id, context)
         if self.user_id:
             context = baggage.set_baggage(USER_ID, self.user_id, context)
-        return set_value(_SESSION, self, with_local(self._attributes, context))
+        return set_value(_SESSION, self, with_local(self._attributes, context, self._later))
 
     def _own_context(self) -> Context:
         """The session and no conversation in it: for what is said of the session as a whole."""
@@ -201,12 +221,13 @@ class Session(Attached, Decorating, Recorder):
         return baggage.set_baggage(USER_ID, self.user_id, context) if self.user_id else context
 
 
-def _checked(value: str | None, key: str) -> str | None:
-    if value is not None and len(value) > MAX_BAGGAGE_VALUE:
+def _checked(value: Id | None, key: str) -> str | None:
+    text = None if value is None else facts.storable(str(value))
+    if text is not None and len(text) > MAX_BAGGAGE_VALUE:
         raise InvalidRequest(
-            f"{key} has {len(value)} characters", hint=f"an id is sent with every request: at most {MAX_BAGGAGE_VALUE}"
+            f"{key} has {len(text)} characters", hint=f"an id is sent with every request: at most {MAX_BAGGAGE_VALUE}"
         )
-    return value
+    return text
 
 
 def _new_id() -> str:

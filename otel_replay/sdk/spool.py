@@ -201,7 +201,8 @@ def spool_of(destination: Destination, asked: str | os.PathLike[str] | bool | No
     if told and told.strip().lower() in ("off", "none", "0", "false"):
         return None
     try:
-        root = Path(told) if told else _state_directory()
+        # Absolute, for a program may change its directory while requests wait.
+        root = (Path(told).expanduser() if told else _state_directory()).absolute()
     except RuntimeError as error:
         _log.warning("there is no spool, so spans are lost while the receiver is away: %s; %s=DIR", error, VARIABLE)
         return None

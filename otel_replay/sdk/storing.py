@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from opentelemetry import trace
 from opentelemetry._logs import LoggerProvider, get_logger_provider
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
 from opentelemetry.trace import TracerProvider
 
 from otel_replay.errors import NotFound, ReplayError, StoreUnavailable
 
 TIMEOUT_S = 30.0
+SPOOL_S = 10.0
+"""How long to wait for what is on disk: it is sent at once where the receiver takes it."""
 _SQLITE = "sqlite:///"
 
 
@@ -24,7 +30,9 @@ class SessionStore:
     """
 
     def __init__(self, target: str | os.PathLike[str], key: str | None) -> None:
-        self._target = os.fspath(target).removeprefix(_SQLITE)
+        told = os.fspath(target).removeprefix(_SQLITE)
+        self._is_server = told.startswith(("http://", "https://"))
+        self._target = told if self._is_server else os.path.abspath(told)
         self._key = key
         self._opened: Any = None
 
@@ -33,15 +41,17 @@ class SessionStore:
         if not self._exists:
             return []
         try:
-            return list(self._replay.timeline(session_id=session_id).entries)
+            with _unobserved():
+                return list(self._replay.timeline(session_id=session_id).entries)
         except NotFound:
             return []
 
-    def sessions(self, state: str | None = None, user: str | None = None) -> Iterator[dict[str, Any]]:
+    def sessions(self, state: str | None = None, user: object = None) -> Iterator[dict[str, Any]]:
         """Rows of the list of sessions, newest first."""
-        cursor = None
+        cursor, wanted = None, None if user is None else str(user)
         while self._exists:
-            page = self._replay.sessions(state=state, user=user, limit=1_000, cursor=cursor)
+            with _unobserved():
+                page = self._replay.sessions(state=state, user=wanted, limit=1_000, cursor=cursor)
             yield from page["sessions"]
             cursor = page["next_cursor"]
             if cursor is None:
@@ -50,7 +60,8 @@ class SessionStore:
     def erase(self, session_id: str) -> None:
         """Everything that is stored of a session, for good."""
         if self._is_server:
-            _erase_at(self._target, session_id, self._key)
+            with _unobserved():
+                _erase_at(self._target, session_id, self._key)
         else:
             from otel_replay.sdk.sinks import SINKS
 
@@ -71,10 +82,6 @@ class SessionStore:
         return self._opened
 
     @property
-    def _is_server(self) -> bool:
-        return self._target.startswith(("http://", "https://"))
-
-    @property
     def _exists(self) -> bool:
         """A file is there once something was written to it."""
         return self._is_server or Path(self._target).exists()
@@ -90,6 +97,25 @@ def hand_on(*, tracer_provider: TracerProvider | None, logger_provider: LoggerPr
     results = [flush() for flush in flushes]  # of all of them, whatever the first one gives
     if False in results:
         raise StoreUnavailable("sessions were not saved", hint="is the receiver running?")
+
+
+def send_what_waits(log: logging.Logger) -> None:
+    """From the disk, what this process, and those before it that are gone, could not send."""
+    from otel_replay.sdk.exporter import EXPORTERS
+
+    deadline = time.monotonic() + SPOOL_S
+    if left := sum(exporter.drain(max(0.0, deadline - time.monotonic())) for exporter in list(EXPORTERS)):
+        log.warning("%d records wait on disk for the receiver: what they tell is missing", left)
+
+
+@contextmanager
+def _unobserved() -> Iterator[None]:
+    """What a manager asks its store is no call of the application: an instrumented client makes no span for it."""
+    token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+    try:
+        yield
+    finally:
+        detach(token)
 
 
 def _erase_at(url: str, session_id: str, key: str | None) -> None:

@@ -52,9 +52,10 @@ class Turn:
         return [*([{"role": "system", "content": prompt}] if prompt else []), *self._prompt]
 
     def __enter__(self) -> Self:
-        self._prompt = self._chat.begin(self.text)
-        self._start = self._chat.clock()
         with ExitStack() as parts:
+            self._prompt = self._chat.begin(self)
+            parts.callback(self._chat.let_go, self)
+            self._start = self._chat.clock()
             parts.enter_context(self._chat.scope())
             attributes = session_attributes()
             self._span = self._chat.tracer.start_span("message", attributes=attributes, start_time=self._start)
@@ -98,7 +99,7 @@ class Turn:
             if self._chat.records_calls:
                 self._record(self.answer, end)
         self._span.set_attribute(TURN_MESSAGES, len(said))
-        self._chat.add(said, end - self._start, end)
+        self._chat.add(self, said, end - self._start, end)
 
     def _record(self, answer: str, end: int) -> None:
         self._chat.visit.record_interaction(

@@ -29,7 +29,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from otel_replay.examples.chat.serving import RunningServer
 from otel_replay.examples.chat.stub import Delays, create_stub
-from otel_replay.sdk import OTelReplaySpanExporter, SessionSpanProcessor, session
+from otel_replay.sdk import OTelReplaySpanExporter, session
+from otel_replay.sdk.queues import CountingSpanProcessor
 
 ROOT = Path(__file__).resolve().parents[2]
 AWAY = "http://127.0.0.1:9"
@@ -108,10 +109,11 @@ def stock(url: str) -> TracerProvider:
 
 
 def ours(url: str) -> TracerProvider:
+    """As ``instrument()`` sets it up."""
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SessionSpanProcessor())
     exporter = OTelReplaySpanExporter(url, spool=False)
     provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=2 * SPANS))
+    provider.add_span_processor(CountingSpanProcessor(exporter.queue))
     return provider
 
 

@@ -207,6 +207,85 @@ def test_a_share_of_the_sessions_and_every_error(receiver: Outside) -> None:
     assert [entry["kind"] for entry in told(receiver, failing)] == ["action", "interaction", "action"]
 
 
+@pytest.mark.feature("R3")
+@pytest.mark.feature("K1")
+def test_what_is_said_later_of_a_session_holds_from_then_on(receiver: Outside, app: Recording) -> None:
+    """Who a visitor is, is known after the login: calls that go on in what was entered before say so too."""
+    client = app.tracer_provider.get_tracer("a model's client")
+    call = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
+    with app.session(feature="chat", label="guest") as visit, visit.chat("Help"):
+        client.start_span("chat m", attributes=call).end()
+        with client.start_as_current_span("invoke_agent", attributes={"gen_ai.operation.name": "invoke_agent"}):
+            visit.update(user_id="grace", label="customer")
+            client.start_span("chat m", attributes=call).end()
+    assert row(receiver, visit.session_id, user="grace", label="customer") is not None
+    assert row(receiver, visit.session_id, label="guest") is None
+    groups = receiver.document("/api/v1/stats", by="user", session=visit.session_id, wait="10s")["groups"]
+    assert {one["group"]: one["interactions"] for one in groups} == {"": 1, "grace": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.feature("K2")
+def test_messages_as_a_model_s_client_has_them_lose_nothing(receiver: Outside, app: Recording) -> None:
+    from openai.types.chat import ChatCompletionMessage
+
+    weather = {"id": "t1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Graz"}'}}
+    picture = {"type": "image_url", "image_url": {"url": "https://example.com/sky.png"}}
+    asked = ChatCompletionMessage.model_validate({"role": "assistant", "content": None, "tool_calls": [weather]})
+    prompt: list[Any] = [
+        {"role": "user", "content": [{"type": "text", "text": "Is it like this?"}, picture]},
+        asked,
+        {"role": "tool", "tool_call_id": "t1", "content": "Rain."},
+        "And tomorrow?",
+    ]
+    with app.session() as visit:
+        visit.record_interaction(model="m", prompt=prompt, response=asked)
+    (entry,) = [one for one in told(receiver, visit.session_id) if one["kind"] == "interaction"]
+    question, call, result, again = entry["detail"]["input_messages"]
+    assert [part["type"] for part in question["parts"]] == ["text", "uri"]
+    assert question["parts"][0]["content"] == "Is it like this?"
+    expected = {"type": "tool_call", "id": "t1", "name": "weather", "arguments": {"city": "Graz"}}
+    assert (call["role"], call["parts"]) == ("assistant", [expected])
+    assert (result["role"], result["parts"][0]["id"], result["parts"][0]["response"]) == ("tool", "t1", "Rain.")
+    assert (again["role"], again["parts"][0]["content"]) == ("user", "And tomorrow?")
+    assert [one["name"] for one in entry["detail"]["tool_calls"]] == ["weather"]
+
+
+@pytest.mark.feature("K2")
+@pytest.mark.feature("K18")
+def test_a_call_that_failed_has_no_answer(receiver: Outside, app: Recording) -> None:
+    with app.session() as visit:
+        visit.record_interaction(model="m", prompt="Hi", error=TimeoutError("late"))
+        visit.record_interaction(model="m", prompt="Hi", response=None, error=TimeoutError("late"))
+    calls = [one for one in told(receiver, visit.session_id) if one["kind"] == "interaction"]
+    assert [(one["status"], one["detail"]["output_messages"]) for one in calls] == [("error", None)] * 2
+
+
+@pytest.mark.feature("K2")
+def test_odd_facts_cost_nothing_but_themselves(receiver: Outside, app: Recording) -> None:
+    """Halves of surrogate pairs (a text that JavaScript has cut), numbers beyond 64 bits, times that are none."""
+    cut = "to be continued \ud83d"
+    with app.session(order=2**70, note=cut, user_id=cut) as visit:
+        visit.record_interaction(
+            model=f"m {cut}", prompt=cut, response=cut, latency_ms=float("nan"), error=ValueError(cut)
+        )
+        visit.record_action(cut, target=cut, place={(1, 2): "no key of JSON"})
+        visit.record_error(ValueError(cut))
+        visit.snapshot({"said": cut})
+    said = "to be continued ?"
+    entries = told(receiver, visit.session_id)
+    (call,) = [one for one in entries if one["kind"] == "interaction"]
+    assert call["detail"]["request_model"] == f"m {said}"
+    texts = [call["detail"][key][0]["parts"][0]["content"] for key in ("input_messages", "output_messages")]
+    assert texts == [said, said]
+    (action,) = [one for one in entries if one["kind"] == "action"]
+    assert action["detail"]["action"]["target"] == said
+    assert attributes(action)["order"] == str(2**70)
+    assert attributes(action)["place"] == "\"{(1, 2): 'no key of JSON'}\""
+    assert f"ValueError: {said}" in [one["title"] for one in entries if one["status"] == "error"]
+    assert row(receiver, visit.session_id, user=said) is not None
+
+
 # What the timeline makes of them
 
 

@@ -9,6 +9,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from otel_replay.errors import InvalidRequest, NotFound
 from otel_replay.sdk import LimitReached, SessionManager
 from otel_replay.sdk.managed import ManagedSession
 from otel_replay.sdk.pausing import PAUSES
-from tests.outside.outside import Outside, eventually
+from tests.outside.outside import Outside, eventually, running
 from tests.outside.recording import Recording, recording
+from tests.sdk.test_delivery import free_port
 
 
 @pytest.fixture(params=["server", "file"])
@@ -270,3 +272,104 @@ def test_another_s_telemetry_cannot_break_recovery(receiver: Outside) -> None:
         found = app.manager().load(session.session_id)
         assert (found.user_id, found.definition.metadata, list(found.chats)) == ("u-broken", {}, ["c"])
         assert found.chats["c"].stats().messages == 7
+
+
+@pytest.mark.feature("B8")
+def test_two_who_load_a_session_at_once_have_the_same_one(app: Recording) -> None:
+    session = filled(app.manager(), "u-twice")
+    again = app.manager()
+    ready = threading.Barrier(8, timeout=20)
+
+    def load(_: int) -> ManagedSession:
+        ready.wait()
+        return again.load(session.session_id)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(load, range(8)))
+    assert found == {again.get(session.session_id)}
+
+
+@pytest.mark.feature("B1")
+def test_users_by_number_are_found_again(app: Recording) -> None:
+    """As databases have them; one tag is a text as well."""
+    manager = app.manager(max_sessions_per_user=1)
+    session = manager.create(4711, "By number", tags="work")
+    assert (session.user_id, session.definition.tags) == ("4711", ["work"])
+    with pytest.raises(LimitReached, match="user 4711"):
+        manager.create("4711")
+    again = app.manager()
+    assert again.stored_sessions(4711) == [session.session_id]
+    again.load(session.session_id)
+    assert again.user_stats(4711).sessions == len(again.user_sessions(4711)) == 1
+    manager.delete(session.session_id)
+
+
+LEAVING = """
+    import os, sys
+    import otel_replay
+    from otel_replay.sdk import SessionManager
+
+    otel_replay.instrument(sys.argv[1])
+    session = SessionManager(sys.argv[1]).create("u-away", "Nobody there", auto_save=True)
+    session.create_chat("Alone", model="m")
+    with session.message("Hello?") as turn:
+        turn.answer = "Hello."
+    print(session.session_id, flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+RECOVERING = """
+    import sys
+    import otel_replay
+    from otel_replay.sdk import SessionManager
+
+    otel_replay.instrument(sys.argv[1])
+    with SessionManager(sys.argv[1]) as manager:
+        for session in manager.recover():
+            print(session.session_id, session.stats().messages)
+"""
+
+
+def ran(program: str, url: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", textwrap.dedent(program), url]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.feature("B8")
+def test_what_was_said_while_the_store_was_away_is_recovered_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is on disk when the process crashes, and the next one has nothing to send of its own."""
+    monkeypatch.setenv("OTEL_REPLAY_SPOOL", str(tmp_path / "spool"))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    crashed = ran(LEAVING, url)
+    assert crashed.returncode == -9, crashed.stderr
+    with running(tmp_path / "replay.db", http_port=port):
+        done = ran(RECOVERING, url)
+    assert done.stdout == f"{crashed.stdout.strip()} 2\n", done.stderr
+
+
+ASKING = """
+    import sys
+    import otel_replay
+    from otel_replay.sdk import SessionManager
+
+    otel_replay.instrument(sys.argv[1], "asking")
+    with SessionManager(sys.argv[1]) as manager:
+        session = manager.create("u-asking")
+        manager.recover(), manager.stored_sessions(), SessionManager(sys.argv[1]).load(session.session_id)
+        manager.delete(session.session_id)
+    import requests
+    requests.get(sys.argv[1] + "/healthz")
+"""
+
+
+@pytest.mark.slow
+def test_what_a_manager_asks_its_store_is_no_call_of_the_application(receiver: Outside) -> None:
+    pytest.importorskip("opentelemetry.instrumentation.requests", reason="otel-replay[services] is not installed")
+    done = ran(ASKING, receiver.url)
+    assert done.returncode == 0, done.stderr
+    traces = receiver.document("/api/v1/traces", service="asking")["traces"]
+    assert [one["root_name"] for one in traces] == ["GET"], "the application's own request, and no other"

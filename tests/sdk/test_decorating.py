@@ -195,3 +195,18 @@ def test_chats_decorate_too(recorded: Recorded) -> None:
     said = recorded.said("review")
     assert said.pop("gen_ai.conversation.id")
     assert said == {"session.id": "s1", "otel_replay.conversation.name": "Review"}
+
+
+def test_a_function_that_gives_a_coroutine_is_one(recorded: Recorded) -> None:
+    class Tool:
+        async def __call__(self) -> str:
+            await asyncio.sleep(0)
+            recorded.span("inside")
+            return "done"
+
+    tool = recorded.session(user_id="u1")(Tool())  # an object is no function by its looks
+    assert asyncio.run(tool()) == "done"
+    (started,) = recorded.events
+    assert recorded.said("inside") == started[1]
+    recorded.span("outside")
+    assert recorded.said("outside") == {}

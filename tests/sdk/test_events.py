@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -210,3 +211,29 @@ def test_system_metrics_are_sampled_until_stopped(recorded: Recorded) -> None:
         assert 0 <= last[share] <= 1
     with pytest.raises(InvalidRequest):
         recorded.session("s1").sample_system(every_s=0)
+
+
+@pytest.mark.feature("B6")
+def test_a_pause_lasts_however_many_others_pause_meanwhile(recorded: Recorded) -> None:
+    visit = recorded.session("paused for long")
+    visit.pause()
+    for number in range(1_200):
+        other = recorded.session(f"other {number}")
+        other.pause()
+        other.resume()
+    assert visit.is_paused
+    assert not visit.record_action("click").is_valid
+    visit.resume()
+    assert visit.record_action("click").is_valid
+
+
+@pytest.mark.parametrize("wrong", ["span:1:2", "nothing", 7])
+def test_feedback_takes_the_id_of_a_call_s_entry(recorded: Recorded, wrong: Any) -> None:
+    """As a timeline has it, and as a page sends it."""
+    visit = recorded.session("s1")
+    call = visit.record_interaction(model="m", prompt="p", response="r")
+    visit.feedback(1, interaction=f"span:{call.trace_id:032x}:{call.span_id:016x}")
+    record = recorded.logs[0].log_record
+    assert (record.trace_id, record.span_id) == (call.trace_id, call.span_id)
+    with pytest.raises(InvalidRequest, match="span:TRACE:SPAN"):
+        visit.feedback(1, interaction=wrong)

@@ -182,7 +182,7 @@ def test_a_key_goes_to_the_receiver_it_belongs_to(monkeypatch: pytest.MonkeyPatc
     export_one(OTelReplaySpanExporter(receiver.url))
     monkeypatch.setenv("OTEL_REPLAY_ENDPOINT", receiver.url)
     export_one(OTelReplaySpanExporter())
-    monkeypatch.setenv("OTEL_REPLAY_API_KEY", "ours")
+    monkeypatch.setenv("OTEL_REPLAY_API_KEY", "ours\n")  # as a file with a secret has it
     export_one(OTelReplaySpanExporter())
     export_one(OTelReplaySpanExporter(headers={"Authorization": "Bearer given"}))
     sent = [(one.headers.get("authorization"), one.headers.get("x-team")) for one in receiver.received]

@@ -16,7 +16,7 @@ from otel_replay.examples.chat.stub import Delays, answer_to, create_stub
 from otel_replay.sdk.backlog import is_sampled
 from tests.outside.outside import Outside, running
 from tests.sdk.programs import ROOT, needs_hook, offer, run, run_instrumented
-from tests.sdk.receivers import Receiver, attributes_of, http_receiver, log_bodies
+from tests.sdk.receivers import Answer, Receiver, attributes_of, http_receiver, log_bodies
 
 QUESTION = "May I return it?"
 pytestmark = pytest.mark.slow  # a process for each, which imports the client and its instrumentation
@@ -77,16 +77,59 @@ def test_the_readme_records_a_call_with_its_session(outside: Outside, model: dic
 @pytest.mark.feature("C5")
 @pytest.mark.parametrize(
     ("argument", "variable", "is_recorded"),
-    [("True", None, True), ("True", "NO_CONTENT", False), ("False", None, False), ("False", "SPAN_ONLY", False)],
+    [
+        ("True", None, True),
+        ("True", "", True),
+        ("True", "NO_CONTENT", False),
+        ("False", None, False),
+        ("False", "SPAN_ONLY", False),
+    ],
 )
 def test_messages_are_recorded_unless_somebody_says_no(
     receiver: Receiver, model: dict[str, str], argument: str, variable: str | None, is_recorded: bool
 ) -> None:
     program = f"import otel_replay; otel_replay.instrument({receiver.url!r}, capture_content={argument})\n{ASKING}"
-    run(program, variables=model | ({CONTENT: variable} if variable else {}))
+    run(program, variables=model | ({} if variable is None else {CONTENT: variable}))
     said = spans_of(receiver)["chat gpt-4o-mini"]
     assert ("gen_ai.input.messages" in said) is is_recorded
     assert any(QUESTION in value for value in said.values()) is is_recorded
+
+
+BY_HAND = """
+import os, sys, otel_replay
+from otel_replay.sdk import SessionManager
+
+otel_replay.instrument(sys.argv[1], capture_content=sys.argv[2] == "True", instrumentors=[])
+session = SessionManager(sys.argv[1]).create("u1")
+session.create_chat(model="m")
+with session.message("asked in a chat") as turn:
+    turn.answer, turn.output_tokens = "answered in a chat", 7
+with otel_replay.session("s1") as visit, visit.chat(system_prompt="told at first"):
+    visit.record_interaction(model="m", prompt="asked by hand", response="answered by hand", input_tokens=5)
+print("hidden:", os.environ.get("OPENINFERENCE_HIDE_INPUTS"), os.environ.get("TRACELOOP_TRACE_CONTENT"))
+"""
+
+
+@pytest.mark.feature("K2")
+@pytest.mark.parametrize(
+    ("argument", "variable", "is_recorded"),
+    [
+        ("True", None, True),
+        ("True", "", True),
+        ("True", "NO_CONTENT", False),
+        ("True", "false", False),
+        ("False", None, False),
+    ],
+)
+def test_who_wants_no_messages_gets_none_by_hand_either(
+    receiver: Receiver, argument: str, variable: str | None, is_recorded: bool
+) -> None:
+    told = run(BY_HAND, receiver.url, argument, variables={} if variable is None else {CONTENT: variable})
+    assert ("hidden: None None" if is_recorded else "hidden: true false") in told, "by instrumentors of other families"
+    sent = b"".join(request.body for request in receiver.received)
+    said = [b"asked in a chat", b"answered in a chat", b"told at first", b"asked by hand", b"answered by hand"]
+    assert [text in sent for text in said] == [is_recorded] * 5
+    assert (sent.count(b"gen_ai.usage.output_tokens"), sent.count(b"gen_ai.usage.input_tokens")) == (1, 1)
 
 
 def test_a_second_call_changes_nothing(receiver: Receiver) -> None:
@@ -149,6 +192,69 @@ def test_the_end_of_the_program_sends_what_is_left(receiver: Receiver) -> None:
         receiver.url,
     )
     assert sorted(map(int, receiver.names())) == list(range(3_000))
+
+
+CHILDREN = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+import otel_replay
+from opentelemetry import trace
+
+def work(name):
+    if name == "set up by itself":
+        otel_replay.instrument(sys.argv[1])
+    trace.get_tracer("test").start_span(name).end()
+
+forking = multiprocessing.get_context("fork")
+if sys.argv[2] == "itself":
+    child = forking.Process(target=work, args=("set up by itself",))
+    child.start(), child.join()
+else:
+    otel_replay.instrument(sys.argv[1])
+    child = forking.Process(target=work, args=("forked",))
+    child.start(), child.join()
+    with ProcessPoolExecutor(1, forking) as pool:
+        pool.submit(work, "of a pool").result()
+"""
+
+
+@pytest.mark.parametrize(("who", "expected"), [("parent", ["forked", "of a pool"]), ("itself", ["set up by itself"])])
+def test_a_child_process_sends_what_is_left_at_its_end(receiver: Receiver, who: str, expected: list[str]) -> None:
+    """``multiprocessing`` ends a child that it has forked without ``atexit``."""
+    run(CHILDREN, receiver.url, who, variables={"OTEL_BSP_SCHEDULE_DELAY": "3600000"})
+    assert receiver.names() == expected
+
+
+def test_what_did_not_fit_into_the_queue_is_counted() -> None:
+    queues = {
+        f"OTEL_{signal}_{name}": value
+        for signal in ("BSP", "BLRP")
+        for name, value in (("SCHEDULE_DELAY", "3600000"), ("MAX_QUEUE_SIZE", "50"), ("MAX_EXPORT_BATCH_SIZE", "50"))
+    }
+    with http_receiver(*(Answer(200, after_s=0.5) for _ in range(20))) as slow:
+        told = run(
+            """
+            import logging, sys, otel_replay
+            from opentelemetry import trace
+            logging.basicConfig(format="%(levelname)s %(message)s")
+            handle = otel_replay.instrument(sys.argv[1])
+            for number in range(1_000):
+                trace.get_tracer("test").start_span(str(number)).end()
+            print("spans:", handle.force_flush(), handle.lost)
+            for number in range(1_000):
+                otel_replay.session("s1").record_code_context("a.py", line=number)
+            print("events:", handle.force_flush(), handle.force_flush(), handle.lost)
+            """,
+            slow.url,
+            variables=queues,
+        )
+        spans = len(slow.names())
+        events = sum(len(log_bodies(one.body)) for one in slow.received if one.path == "/v1/logs")
+    assert f"spans: False {1_000 - spans}\nevents: False True {2_000 - spans - events}\n" in told
+    assert 0 < spans < 1_000
+    assert 0 < events < 1_000
+    assert "OTEL_BSP_MAX_QUEUE_SIZE makes it longer" in told
+    assert "OTEL_BLRP_MAX_QUEUE_SIZE makes it longer" in told
 
 
 def test_flush_and_shutdown_mean_it(spool: Path) -> None:
@@ -258,7 +364,7 @@ def test_what_is_disabled_or_not_there_stays_off(tmp_path: Path) -> None:
     assert "on: []" in run(SWITCHING_ON, path=tmp_path, variables=disabled)
     (tmp_path / "opentelemetry_instrumentation_genai_fakelib.py").unlink()
     assert "on: []" in run(SWITCHING_ON, path=tmp_path)
-    told = run(SWITCHING_ON.replace("fake-lib", "nothing"), path=tmp_path)
+    told = run(SWITCHING_ON.replace('["fake-lib"]', '"nothing"'), path=tmp_path)
     assert "WARNING no instrumentor for nothing is installed" in told
 
 
@@ -279,6 +385,21 @@ def test_a_library_that_the_application_has_instrumented_is_left_alone(tmp_path:
     own = f"import {OTHERS[0].replace('-', '_')} as own; own.Instrumentor().instrument()"
     told = run(f"{own}\n{SWITCHING_ON}", path=tmp_path)
     assert f"on: ['{OTHERS[0]}']\nthen: ['{OTHERS[0]}']\n" in told
+
+
+@needs_hook
+def test_what_did_not_fit_is_told_of_a_program_that_knows_nothing(tmp_path: Path) -> None:
+    app = tmp_path / "app.py"
+    app.write_text(
+        "from opentelemetry import trace\n"
+        "for number in range(1_000): trace.get_tracer('test').start_span(str(number)).end()\n"
+    )
+    queue = {"OTEL_BSP_MAX_QUEUE_SIZE": "50", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "50"}
+    with http_receiver(*(Answer(200, after_s=0.5) for _ in range(20))) as slow:
+        told = run_instrumented(["--traces_exporter", "otel_replay"], app, {"OTEL_REPLAY_ENDPOINT": slow.url, **queue})
+        came = len(slow.names())
+    assert 0 < came < 1_000
+    assert f"{1_000 - came} items are lost: they were more at once than the queue holds" in told
 
 
 STOCK = """

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -300,3 +301,35 @@ def test_a_store_that_is_not_there_yet_holds_nothing(recorded: Recorded, tmp_pat
     assert (manager.recover(), manager.stored_sessions()) == ([], [])
     with pytest.raises(NotFound):
         manager.load("s1")
+
+
+@pytest.mark.feature("B4")
+def test_a_chat_that_is_there_is_not_made_again(recorded: Recorded, clock: Clock) -> None:
+    session = manager_of(recorded, clock).create("u1")
+    chat = session.create_chat("First", model="m", chat_id="c1", tags="a")
+    with chat.message("Hello") as turn:
+        turn.answer = "Hi!"
+    with pytest.raises(InvalidRequest, match=r"c1 is there already.*switch_to"):
+        session.create_chat("Second", model="m", chat_id="c1")
+    assert (session.chats, session.stats().messages, chat.definition.tags) == ({"c1": chat}, 2, ["a"])
+
+
+@pytest.mark.feature("B2")
+def test_turns_under_way_count(recorded: Recorded, clock: Clock) -> None:
+    chat = manager_of(recorded, clock, max_messages_per_chat=4).create("u1").create_chat(model="m")
+    with chat.message("one") as first, chat.message("two") as second:
+        with pytest.raises(LimitReached):
+            chat.message("three").__enter__()
+        first.answer = second.answer = "fine"
+    assert chat.stats().messages == 4
+
+
+@pytest.mark.feature("B2")
+def test_a_turn_that_failed_leaves_its_place(recorded: Recorded, clock: Clock) -> None:
+    chat = manager_of(recorded, clock, max_messages_per_chat=2).create("u1").create_chat(model="m")
+    for answer in (None, "fine"):
+        with suppress(TimeoutError), chat.message("Hello") as turn:
+            turn.answer = answer
+            if answer is None:
+                raise TimeoutError("late")
+    assert chat.stats().messages == 2

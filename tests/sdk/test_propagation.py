@@ -64,6 +64,24 @@ def test_hosts_are_named_by_the_environment_too(monkeypatch: pytest.MonkeyPatch)
     assert "four.example" not in own_hosts([])
 
 
+def test_one_host_is_a_text_too() -> None:
+    hosts = own_hosts("api.example.com, .shop.example")
+    wanted = ["api.example.com", "a.shop.example"]
+    assert [host for host in wanted if host not in hosts or host not in OwnHosts(",".join(wanted))] == []
+    assert "example.com" not in hosts
+
+
+def test_a_user_who_became_known_goes_along() -> None:
+    carrier: dict[str, str] = {}
+    with (
+        session("s1") as visit,
+        TRACER.start_as_current_span("GET", kind=SpanKind.CLIENT, attributes={"url.full": "http://orders/"}),
+    ):
+        visit.update(user_id="ada")
+        OwnHostsPropagator(PLAIN, OwnHosts()).inject(carrier)
+    assert carrier["baggage"] == "session.id=s1,user.id=ada"
+
+
 def sent(attributes: dict[str, Any], kind: SpanKind = SpanKind.CLIENT, **headers: str) -> dict[str, str]:
     """The headers of a request from inside a session, with a span like that of an HTTP instrumentation."""
     carrier: UserDict[str, str] = UserDict(headers)

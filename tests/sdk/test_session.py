@@ -10,9 +10,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
 
 import pytest
 from opentelemetry import baggage, context, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -242,3 +245,35 @@ def test_importing_the_sdk_loads_no_server_parts() -> None:
     code = f"import sys, otel_replay.sdk; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (7, "7"),
+        (UUID("4bf92f35-77b3-4da6-a3ce-929d0e0e4736"), "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"),
+        ("cut \ud83d", "cut ?"),
+    ],
+)
+def test_ids_of_databases_are_told_as_texts(recorded: Recorded, given: Any, told: str) -> None:
+    headers: dict[str, str] = {}
+    with session(given, user_id=given), chat(conversation_id=given):
+        recorded.span("inside")
+        W3CBaggagePropagator().inject(headers)
+    assert recorded.said("inside") == dict.fromkeys(["session.id", "user.id", "gen_ai.conversation.id"], told)
+    assert "baggage" in headers
+
+
+def test_what_is_said_later_holds_on_every_thread(recorded: Recorded) -> None:
+    with session("s1", label="a") as visit, visit.chat(conversation_id="c1"):
+        copied = contextvars.copy_context()
+        visit.update(label="b", user_id=7)
+        copied.run(recorded.span, "copied")
+        with session("s1", label="c"):
+            recorded.span("inner")
+        with session("s2"):
+            recorded.span("another")
+    expected = {"session.id": "s1", "user.id": "7", "label": "b", "gen_ai.conversation.id": "c1"}
+    assert recorded.said("copied") == expected
+    assert recorded.said("inner") == {**expected, "label": "c"}
+    assert recorded.said("another") == {"session.id": "s2"}

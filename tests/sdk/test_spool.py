@@ -170,6 +170,24 @@ def test_it_is_where_programs_keep_their_state(monkeypatch: pytest.MonkeyPatch, 
     made.shutdown()
 
 
+@pytest.mark.parametrize("told", ["here/spool", "~/spool"])
+def test_it_stays_where_it_is_when_the_program_changes_its_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: str
+) -> None:
+    port = free_port()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "here"))
+    made = OTelReplaySpanExporter(f"http://127.0.0.1:{port}", spool=told)
+    assert made.export([span("a")]) is SUCCESS
+    assert len(list((tmp_path / "here" / "spool").glob("*/*/*"))) == 1
+    monkeypatch.chdir("/")
+    assert made.export([span("b")]) is SUCCESS
+    with http_receiver(port=port) as receiver:
+        assert made.force_flush(10_000)
+        assert receiver.names() == ["a", "b"]
+    made.shutdown()
+
+
 FORKING = """
     import os, sys
     from otel_replay.sdk import OTelReplaySpanExporter
