@@ -139,7 +139,7 @@ def call_told(told: CallBody, body: bytes, of_session: Mapping[str, Value], now_
         "gen_ai.request.model": call.model,
         **known,
         "gen_ai.input.messages": facts.messages_json(call.prompt, "user"),
-        "gen_ai.output.messages": facts.messages_json("" if call.response is None else call.response, "assistant"),
+        "gen_ai.output.messages": None if call.response is None else facts.messages_json(call.response, "assistant"),
         "gen_ai.usage.input_tokens": tokens.input,
         "gen_ai.usage.output_tokens": tokens.output,
         "gen_ai.usage.cost": call.cost,

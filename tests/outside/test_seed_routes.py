@@ -113,6 +113,7 @@ def test_an_interaction_that_failed(receiver: Outside) -> None:
     send(receiver, f"{BASE}/recording/interaction", {"sessionId": session_id, "interaction": failed})
     call = only(entries(receiver, session_id, "interaction"))
     assert (call["status"], call["start_unix_nano"]) == ("error", str(AT_NS))
+    assert not call["detail"]["output_messages"], "no answer, which is another thing than an empty one"
     replay = receiver.document(f"{BASE}/{session_id}")
     assert replay["errorCount"] == 1
     assert "rate limit reached" in replay["replayData"]["aiInteractions"][0]["error"]
