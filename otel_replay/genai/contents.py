@@ -172,7 +172,22 @@ def _only_text(value: Any) -> str:
     if not (isinstance(parts, list) and len(parts) == 1 and isinstance(part := parts[0], dict)):
         return ""
     text = part.get("content") if len(part) == 2 and "type" in part else None
-    return text if isinstance(text, str) and not text.startswith("data:") else ""
+    if not isinstance(text, str) or text.startswith("data:") or _may_be_escaped(text):
+        return ""
+    return text
+
+
+def _may_be_escaped(text: str) -> bool:
+    """Whether it may be JSON with words that nobody reads as they are written: ``Z\\u00fcrich``, ``first\\nsecond``."""
+    return "\\" in text and text.lstrip()[:1] in ("{", "[")
+
+
+def _unescaped(text: str) -> Any:
+    """What JSON in a text holds, as tools are asked and answer in most APIs; None where it is none."""
+    try:
+        return orjson.loads(text)
+    except (orjson.JSONDecodeError, RecursionError):
+        return None
 
 
 def _joined(value: Any) -> str:
@@ -186,7 +201,9 @@ def _collect(value: Any, is_data: bool, depth: int, texts: list[str]) -> None:
     if len(texts) >= MAX_VALUES or depth > MAX_DEPTH:
         return
     if isinstance(value, str):
-        if not (value.startswith("data:") and ";base64," in value[:_MEDIA_TYPE_CHARACTERS]):
+        if _may_be_escaped(value) and (inner := _unescaped(value)) is not None:
+            _collect(inner, is_data, depth + 1, texts)
+        elif not (value.startswith("data:") and ";base64," in value[:_MEDIA_TYPE_CHARACTERS]):
             texts.append(value)
     elif isinstance(value, dict):
         is_data = is_data or value.keys().isdisjoint(_MESSAGE_KEYS)

@@ -46,6 +46,15 @@ RETRIEVAL = Operation(AiKind.RETRIEVAL, "retrieval")
 RERANK = Operation(AiKind.RETRIEVAL, "rerank")
 
 
+class Apart(NamedTuple):
+    """That some of a dialect's totals are told without their parts, as a provider's API has them."""
+
+    keys: tuple[str, ...]
+    """What ``totals`` looks at."""
+    totals: Callable[[Mapping[str, Any]], Iterable[str]]
+    """Of a span's attributes those that are: ``input`` without the cache, ``output`` without reasoning."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """One way of writing AI telemetry into spans.
@@ -87,6 +96,7 @@ class Dialect:
     cache_read_tokens: Keys = ()
     cache_write_tokens: Keys = ()
     reasoning_tokens: Keys = ()
+    apart: Apart | None = None
     usage_details: Mapping[str, str] = field(default_factory=dict)
     """Key of a count of tokens that others contain already, to its name: ``audio.input``."""
     cost_usd: Keys = ()

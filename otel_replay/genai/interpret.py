@@ -57,9 +57,11 @@ _CONTENT_FIELDS = frozenset(
         "tool_result",
     )
 )
+_APART = [dialect.apart for dialect in DIALECTS if dialect.apart]
+
 HEADLINE_KEYS = frozenset(
     key for key, places in KEY_INDEX.items() if not _CONTENT_FIELDS.issuperset(place.field for place in places)
-).union(_MARKS)
+).union(_MARKS, *(one.keys for one in _APART))
 """The attribute keys that :func:`interpret` looks at without content."""
 
 AI_KEYS = (*_OPERATIONS, *_MARKS)
@@ -175,29 +177,31 @@ def _headline(span: Span, kind: AiKind, operation: str | None, reader: Reader) -
         agent=get("agent") or (name if kind is AiKind.AGENT else None),
         tool_name=get("tool_name", name) if is_tool else None,
         tool_call_id=get("tool_call_id") if is_tool else None,
-        usage=_usage(told),
+        usage=_usage(told, reader.attributes),
         cost_usd=_cost(told),
         time_to_first_token_ns=_time_to_first_token(span, kind, told),
         failed=has_failed(span, told),
     )
 
 
-def _usage(told: Mapping[str, Any]) -> Usage:
-    """Some libraries hand on what their provider calls input, without what came from a cache: no part is greater than
-    the whole, so a whole that is smaller than its parts is without them."""
+def _usage(told: Mapping[str, Any], attributes: Mapping[str, Any]) -> Usage:
+    """Some libraries hand on what their provider calls input, without what came from a cache. Their tables say so; and
+    no part is greater than the whole, so a whole that is smaller than its parts is without them."""
     cache_read, cache_write = told.get("cache_read_tokens"), told.get("cache_write_tokens")
     reasoning = told.get("reasoning_tokens")
+    cached, thought = (cache_read or 0) + (cache_write or 0), reasoning or 0
+    apart = {total for one in _APART for total in one.totals(attributes)} if cached or thought else set[str]()
     return Usage(
-        input=_whole(told.get("input_tokens"), (cache_read or 0) + (cache_write or 0)),
-        output=_whole(told.get("output_tokens"), reasoning or 0),
+        input=_whole(told.get("input_tokens"), cached, "input" in apart),
+        output=_whole(told.get("output_tokens"), thought, "output" in apart),
         cache_read=cache_read,
         cache_write=cache_write,
         reasoning=reasoning,
     )
 
 
-def _whole(total: int | None, parts: int) -> int | None:
-    return total if total is None or parts <= total else min(total + parts, MAX_INT)
+def _whole(total: int | None, parts: int, is_apart: bool) -> int | None:
+    return total if total is None or (parts <= total and not is_apart) else min(total + parts, MAX_INT)
 
 
 def _cost(told: Mapping[str, Any]) -> str | None:
@@ -240,8 +244,8 @@ def _with_content(headline: Interaction, span: Span, reader: Reader, facts: Span
         finish_reasons=_finish_reasons(reader, outputs),
         parameters={} if kind is AiKind.TOOL else reader.parameters(),
         error=_error(headline, span, reader, facts),
-        warnings=tuple(reader.warnings),
-        unreadable=tuple(reader.unreadable),
+        warnings=reader.warnings,
+        unreadable=reader.unreadable,
     )
 
 

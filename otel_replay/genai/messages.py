@@ -6,6 +6,7 @@ The shape is that of ``gen_ai.input.messages``. Part types and keys that are not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import groupby
 from typing import Any
 
 from otel_replay.genai.parts import called, is_part, is_typed, part, text_part, tool_call, tool_response
@@ -69,11 +70,11 @@ def _joined(messages: list[Message]) -> Message:
 def one_text(parts: list[Any]) -> list[Any]:
     """Parts of an answer, with those texts as one that came one after the other."""
     found: list[Any] = []
-    for one in parts:
-        if found and _is_plain_text(one) and _is_plain_text(found[-1]):
-            found[-1] = text_part(found[-1]["content"] + one["content"])
+    for is_text, group in groupby(parts, _is_plain_text):
+        if is_text:
+            found.append(text_part("".join([one["content"] for one in group])))
         else:
-            found.append(one)
+            found += group
     return found
 
 

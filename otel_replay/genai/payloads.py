@@ -161,7 +161,9 @@ def _of_items(items: list[Any], role: str) -> list[Message]:
     for item in items:
         one, is_item = _of_item(item, role), not _is_message(item) or _item_type(item) is not None
         if found and (is_item or was_item) and found[-1]["role"] == one["role"] == "assistant":
-            found[-1] = {**found[-1], **one, "parts": [*found[-1]["parts"], *one["parts"]]}
+            said = found[-1]["parts"]
+            said += one["parts"]
+            found[-1] = {**found[-1], **one, "parts": said}
         else:
             found.append(one)
         was_item = is_item

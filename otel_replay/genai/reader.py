@@ -32,6 +32,11 @@ DOCUMENTS = tuple(source for dialect in DIALECTS for source in dialect.documents
 PARAMETER_KEYS = {key: name for dialect in reversed(DIALECTS) for key, name in dialect.parameters.items()}
 USAGE_DETAIL_KEYS = {key: name for dialect in reversed(DIALECTS) for key, name in dialect.usage_details.items()}
 
+MOST_REASONS = 20
+"""Of one attribute: of a list of 200,000 numbers that should be messages each would have its own."""
+
+AND_MORE = "and more that cannot be read"
+
 T = TypeVar("T")
 
 
@@ -49,8 +54,8 @@ class Reader:
     def __init__(self, attributes: Attributes) -> None:
         self.attributes = attributes
         self._keys = _keys_of_fields(tuple([key for key in attributes if key in KEY_INDEX]))
-        self.warnings: list[str] = []
-        self.unreadable: list[str] = []
+        self._reasons: dict[str, dict[str, None]] = {}
+        """Why something could not be read, by what its keys begin with."""
 
     def first(self, field: str, convert: Callable[[Any], T]) -> T | None:
         return self._first(self._keys.get(field, ()), convert)
@@ -133,7 +138,15 @@ class Reader:
                 self._warn(key, str(error))
         return found
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(f"{where}: {reason}" for where, reasons in self._reasons.items() for reason in reasons)
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        return tuple(self._reasons)
+
     def _warn(self, where: str, reason: str) -> None:
-        if (warning := f"{where}: {reason}") not in self.warnings:
-            self.warnings.append(warning)
-            self.unreadable.append(where)
+        reasons = self._reasons.setdefault(where, {})
+        is_listed = reason in reasons or len(reasons) < MOST_REASONS
+        reasons[reason if is_listed else AND_MORE] = None

@@ -30,22 +30,20 @@ _PATHS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "output": (("completion_tokens",), ("output_tokens",)),
 }
 
+_DETAILS = frozenset(("prompt_tokens_details", "input_tokens_details"))
+
 
 def counted(name: str, *path: str) -> Callable[[Any], Any]:
     """Takes a count out of the usage object that stands at a path in an attribute; None where there is none.
 
-    Anthropic's count of input is without what was read from or written to a cache: these are added.
+    Anthropic's count of input is without what was read from or written to a cache, under whatever name libraries hand
+    it on: these are added. Counts that have the cache in them tell it in an object of details.
     """
 
     def take(value: Any) -> Any:
         usage = at_path(peek(value), *path)
         found = first_of(usage, _PATHS[name])
-        if (
-            name == "input"
-            and found is not None
-            and "prompt_tokens" not in usage
-            and "input_tokens_details" not in usage
-        ):
+        if name == "input" and found is not None and _DETAILS.isdisjoint(usage):
             beside = (usage.get(key) for key in ("cache_read_input_tokens", "cache_creation_input_tokens"))
             return count(found) + sum(count(one) for one in beside if one is not None)
         return found

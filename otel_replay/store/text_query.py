@@ -1,8 +1,9 @@
 """What a search asks for, and where a text says it. Pure.
 
-Words are runs of letters, digits and marks; case and the accents of Latin, Greek and Cyrillic letters do not count. A
-query is a list of words that all have to occur. ``"words in quotes"``, and what is written without a space
-(``get_weather``), have to follow each other; ``refun*`` stands for any word that starts so. Nothing else is special.
+Words are runs of letters, digits and marks; case and the accents of Latin, Greek and Cyrillic letters do not count. In
+scripts without spaces between words, such as Chinese, each character is one. A query is a list of words that all have
+to occur. ``"words in quotes"``, and what is written without a space (``get_weather``, ``東京``), have to follow each
+other; ``refun*`` stands for any word that starts so. Nothing else is special.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ _HIGHLIGHTS = 20
 _CHUNK = re.compile(r'"([^"]*)"?|([^\s"]+)')
 _IN_WORD = r"0-9a-z\x80-\U0010ffff"
 
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]"
+)
+"""Thai, Lao, Burmese, Khmer, kana, Han: nobody searches for the whole run between two marks."""
+
 
 class _Folding(dict[int, str]):
     """Code point to what counts of it: found out when it first occurs."""
@@ -42,7 +48,9 @@ class _Folding(dict[int, str]):
 def _folded(character: str) -> str:
     if "\u0300" <= character <= "\u036f":
         return ""
-    return character if unicodedata.category(character)[0] in "LNM" else " "
+    if unicodedata.category(character)[0] not in "LNM":
+        return " "
+    return f" {character} " if _UNSPACED.match(character) else character
 
 
 _FOLDING = _Folding()

@@ -191,9 +191,9 @@ def calls_of(spans: Sequence[AiSpan], parents: Sequence[int]) -> list[int]:
     calls = _Calls(spans, parents)
     for places in by_response:
         calls.join(places, calls.may_be_one)
-    for places in by_tokens:
+    for places in filter(calls.have_tellers, by_tokens):
         calls.join(places, calls.is_seen_twice)
-    for places in by_parent:
+    for places in filter(calls.have_tellers, by_parent):
         calls.join(places, calls.is_told_within)
     return calls.found
 
@@ -207,6 +207,10 @@ class _Calls:
         self._places = {place: [place] for place in self.found}
         self._tellers = [{span.teller} for span in spans]
         self._named = [{(span.provider, span.response_id)} if span.response_id else set() for span in spans]
+
+    def have_tellers(self, places: Sequence[int]) -> bool:
+        """Whether two instrumentations tell of them: the pairs of one are many, and none is one call."""
+        return len({self._spans[place].teller for place in places}) > 1
 
     def join(self, places: Sequence[int], is_one: Callable[[int, int], bool]) -> None:
         """Makes one call of those of the spans that are."""
@@ -235,11 +239,13 @@ class _Calls:
     def is_seen_twice(self, earlier: int, later: int) -> bool:
         """Two instrumentations tell of them, and nothing says that they are two."""
         one, other = self.found[earlier], self.found[later]
+        if not self._tellers[one].isdisjoint(self._tellers[other]):
+            return False
         if max(len(told[call]) for told in (self._tellers, self._named) for call in (one, other)) > MOST_TELLERS:
             return False
         named = self._named[one] | self._named[other]
         are_two = len(named) > len({provider for provider, _ in named})
-        return self._tellers[one].isdisjoint(self._tellers[other]) and not are_two and self.may_be_one(earlier, later)
+        return not are_two and self.may_be_one(earlier, later)
 
     def is_told_within(self, earlier: int, later: int) -> bool:
         """One of them says no tokens, of a call that failed or was left, and takes place within the other's time."""

@@ -185,6 +185,21 @@ DIALECTS: tuple[Dialect, ...] = (
     ),
     Dialect("anthropic_messages", ("logfire",), ANTHROPIC, steps=WITH_REFUSAL, differs=LOGFIRE_ANTHROPIC),
     Dialect(
+        "anthropic_messages",
+        ("openlit",),
+        ANTHROPIC,
+        environment="openlit",
+        steps=WITH_REFUSAL,
+        differs={
+            **lost("error", "writes everything down with the answer"),
+            **lost("refused", "writes everything down with the answer"),
+            **lost("abandoned", UNREAD),
+            **of("*", "reasoning_tokens", None, "does not count them"),
+            **of("question answer stream image retried", "temperature", 1.0, "its own, where none was asked for"),
+            **picture(None, "leaves pictures out"),
+        },
+    ),
+    Dialect(
         "gemini",
         ("otel",),
         GEMINI,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.dialects.conversation import GEMINI, OPENAI, SYSTEM
+from tests.dialects.conversation import ANTHROPIC, GEMINI, OPENAI, SYSTEM
 from tests.dialects.dialect import WITH_EMBEDDING, Dialect, Differences, history, lost, of, picture
 from tests.dialects.reasons import NO_FIRST_TOKEN, NO_PARTIAL, NO_PROVIDER, UNREAD
 
@@ -164,6 +164,29 @@ RECORDED: tuple[Dialect, ...] = (
             **lost("abandoned", UNREAD),
             **of("*", "cache_write_tokens", None, "reads of the cache only"),
             **of("embedding", "response_model", None, "not of embeddings"),
+        },
+        tools=({},),
+        agents=frozenset((None,)),
+    ),
+    Dialect(
+        "vercel_4_anthropic",
+        (),
+        ANTHROPIC,
+        steps=WITH_IMAGE,
+        differs=of("*", "reasoning_tokens", None, "does not count them"),
+        tools=({},),
+        agents=frozenset((None,)),
+    ),
+    Dialect("vercel_5_anthropic", (), ANTHROPIC, steps=WITH_IMAGE, tools=({},), agents=frozenset((None,))),
+    Dialect(
+        "vercel_5_gemini",
+        (),
+        GEMINI,
+        steps=WITH_IMAGE,
+        differs={
+            **of("*", "operation", "chat", "a name of ours: it has none"),
+            **of("question answer stream image", "response_model", GEMINI.model, "the one asked for"),
+            **of("question", "finish_reasons", ["tool_call"], "its own words for Gemini's reasons"),
         },
         tools=({},),
         agents=frozenset((None,)),

@@ -173,8 +173,18 @@ def test_what_langsmith_keeps_in_metadata() -> None:
     ("metadata", "usage"),
     [
         ({"openai": {"reasoningTokens": 6, "cachedPromptTokens": 11}}, Usage(61, 17, 11, None, 6)),
-        ({"anthropic": {"cacheReadInputTokens": 11, "cacheCreationInputTokens": 3}}, Usage(61, 17, 11, 3)),
-        ({"bedrock": {"usage": {"cacheReadInputTokens": 11, "cacheWriteInputTokens": 3}}}, Usage(61, 17, 11, 3)),
+        ({"anthropic": {"cacheReadInputTokens": 11, "cacheCreationInputTokens": 3}}, Usage(75, 17, 11, 3)),
+        ({"bedrock": {"usage": {"cacheReadInputTokens": 11, "cacheWriteInputTokens": 3}}}, Usage(75, 17, 11, 3)),
+        ({"anthropic": {"usage": {"input_tokens": 61, "cache_read_input_tokens": 11}}}, Usage(72, 17, 11)),
+        ({"anthropic": {"usage": {"input_tokens": 50, "cache_read_input_tokens": 11}}}, Usage(61, 17, 11)),
+        (
+            {"google": {"usageMetadata": {"candidatesTokenCount": 17, "thoughtsTokenCount": 6}}},
+            Usage(61, 23, None, None, 6),
+        ),
+        (
+            {"google": {"usageMetadata": {"candidatesTokenCount": 11, "thoughtsTokenCount": 6}}},
+            Usage(61, 17, None, None, 6),
+        ),
         (
             {"anthropic": {"usage": {"cache_read_input_tokens": 11, "cache_creation_input_tokens": 3}}},
             Usage(61, 17, 11, 3),
@@ -192,4 +202,25 @@ def test_counts_that_providers_of_the_vercel_sdk_tell_beside(metadata: dict[str,
             "ai.response.providerMetadata": json.dumps(metadata),
         }
     )
+    assert (found.usage, found.warnings) == (usage, ())
+
+
+@pytest.mark.parametrize(
+    ("attributes", "usage"),
+    [
+        ({"gen_ai.provider.name": "anthropic", "gen_ai.request.top_k": 1.0}, Usage(72, 17, 11, None, 6)),
+        ({"gen_ai.provider.name": "anthropic"}, Usage(61, 17, 11, None, 6)),
+        ({"gen_ai.provider.name": "gemini"}, Usage(61, 23, 11, None, 6)),
+        ({"gen_ai.provider.name": "openai", "gen_ai.request.top_k": 1.0}, Usage(61, 17, 11, None, 6)),
+        (
+            {"gen_ai.provider.name": "anthropic", "gen_ai.request.top_k": 1.0, "telemetry.sdk.name": "other"},
+            Usage(61, 17, 11, None, 6),
+        ),
+    ],
+)
+def test_counts_that_openlit_hands_on_as_providers_have_them(attributes: dict[str, Any], usage: Usage) -> None:
+    """Of Anthropic's own client the cache is beside the input, of LangChain's in it; of Gemini's thoughts as well."""
+    counts = {"input_tokens": 61, "output_tokens": 17, "cache_read.input_tokens": 11, "reasoning_tokens": 6}
+    said = {f"gen_ai.usage.{name}": number for name, number in counts.items()}
+    found = read({"gen_ai.operation.name": "chat", "telemetry.sdk.name": "openlit", **said, **attributes})
     assert (found.usage, found.warnings) == (usage, ())

@@ -111,6 +111,8 @@ def test_a_text_is_not_mistaken_for_one_that_begins_the_same() -> None:
         (b'{"role":"assistant","parts":[{"type":"tool_call","id":"c1","name":"f","arguments":{"id":7}}]}', "f\n7"),
         (b'{"role":"tool","parts":[{"type":"tool_call_response","id":"c1","response":{"type":"rain"}}]}', "rain"),
         (b'{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}', ""),
+        (rb'{"role":"tool","content":"{\"city\": \"Z\\u00fcrich\", \"sky\": \"a\\nb\"}"}', "Zürich\na\nb"),
+        (rb'{"role":"tool","content":"{\"cut\": \"a\\nb"}', '{"cut": "a\\nb'),
         (b'{"broken', '{"broken'),
         (b"\xff\xfe", "\ufffd\ufffd"),
         (b"2 apples", "2 apples"),

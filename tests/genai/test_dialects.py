@@ -229,6 +229,8 @@ def test_turns_are_linked() -> None:
         ("openai.responses", "", "openai"),
         ("google.generative-ai", "", "gcp.gemini"),
         ("google.vertex.chat", "", "gcp.vertex_ai"),
+        ("vertex.anthropic.messages", "", "gcp.vertex_ai"),
+        ("bedrock.anthropic.messages", "", "aws.bedrock"),
         ("amazon-bedrock", "", "aws.bedrock"),
         ("AWS", "", "aws.bedrock"),
         ("azure", "openai", "azure.ai.openai"),

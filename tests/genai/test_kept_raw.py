@@ -74,3 +74,30 @@ def test_a_prompt_of_5_mb_is_a_prompt(receiver: Outside) -> None:
     timeline = receiver.document("/api/v1/sessions/s100/timeline")
     assert timeline["warnings"] == []
     assert timeline["entries"][0]["detail"]["input_messages"] == said
+
+
+VERY_MANY: dict[str, tuple[str, str, int, int]] = {
+    "numbers for messages": ("gen_ai.input.messages", json.dumps([1] * 300_000), 0, 21),
+    "thoughts in a row": ("input.value", json.dumps([{"type": "reasoning"}] * 250_000), 250_000, 0),
+    "pieces of one text": (
+        "input.value",
+        json.dumps({"candidates": [{"content": {"parts": [{"text": "x" * 3_000_000}, *[{"text": "y"}] * 250_000]}}]}),
+        1,
+        0,
+    ),
+}
+"""Of each: key, value, how many parts its messages have, and warnings. What grows with the square takes minutes."""
+
+
+@pytest.mark.slow
+@pytest.mark.feature("X5")
+@pytest.mark.parametrize("case", VERY_MANY)
+def test_very_many_of_one_kind_hold_nobody_up(receiver: Outside, case: str) -> None:
+    key, value, parts, warnings = VERY_MANY[case]
+    number = 200 + [*VERY_MANY].index(case)
+    send(receiver, number, {key: value})
+    timeline = receiver.document(f"/api/v1/sessions/s{number}/timeline")
+    detail = timeline["entries"][0]["detail"]
+    assert sum(len(one["parts"]) for one in detail["input_messages"] or ()) == parts
+    assert len(timeline["warnings"]) == warnings
+    assert (key in detail["attributes"]) == bool(warnings)

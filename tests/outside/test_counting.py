@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -185,3 +187,65 @@ def test_statistics_of_session_chat_user_and_all(receiver: Outside) -> None:
     of_all = answered(receiver.command("stats", "--by", "session", "--format", "json"))
     assert {"desk": 3}.items() <= {row["group"]: row["interactions"] for row in of_all["groups"]}.items()
     assert of_all["total"]["interactions"] >= 3
+
+
+CACHED: Document = {"cache_read_input_tokens": 200, "cache_creation_input_tokens": 30}
+GENKIT: Document = {
+    "usage": {"inputTokens": 1_000, "outputTokens": 7},
+    "custom": {"content": [], "usage": {"input_tokens": 1_000, "output_tokens": 7, **CACHED}},
+}
+HAYSTACK: Document = {"model": "claude-sonnet-4-5", "usage": {"prompt_tokens": 1_000, "completion_tokens": 7, **CACHED}}
+APART: dict[str, Document] = {
+    "Genkit": {
+        "genkit:metadata:subtype": "model",
+        "genkit:name": "anthropic/claude-sonnet-4-5",
+        "genkit:output": json.dumps(GENKIT),
+    },
+    "Haystack": {
+        "haystack.component.type": "AnthropicChatGenerator",
+        "haystack.component.output": json.dumps({"replies": [{"meta": HAYSTACK}]}),
+    },
+}
+"""What libraries write of a call of Anthropic's API, by their sources: 1,000 tokens of input and the cache's."""
+
+
+@pytest.mark.feature("X10")
+@pytest.mark.feature("X5")
+@pytest.mark.parametrize("library", APART)
+def test_input_counts_the_cache_although_the_provider_does_not(receiver: Outside, library: str) -> None:
+    session = f"apart {library}"
+    one = span(trace_of(session), 1, attributes={"session.id": session, **APART[library]})
+    send(receiver, one)
+    tokens = {"input": 1_230, "output": 7, "cache_read": 200, "cache_write": 30, "reasoning": None}
+    assert receiver.document(f"/api/v1/sessions/{session}/timeline")["tokens"] == tokens
+    total = receiver.document("/api/v1/stats", session=session, wait="10s")["total"]
+    assert total["tokens"] == tokens
+    fresh, read, written, answered = (Decimal(usd) for usd in ("3", "0.3", "3.75", "15"))  # for a million
+    cost = (1_000 * fresh + 200 * read + 30 * written + 7 * answered) / 10**6
+    assert Decimal(total["cost_usd"]) == cost
+
+
+@pytest.mark.feature("X10")
+@pytest.mark.feature("X5")
+def test_langchain_and_the_client_below_it_tell_of_one_call(receiver: Outside) -> None:
+    """OpenInference's spans of LangChain are nobody's parents: Anthropic's client begins a trace of its own."""
+    usage: Document = {"usage__cache_read.input_tokens": 22, "usage__cache_write.input_tokens": 8}
+    client = call("chain", 2, tokens=(301, 12), at=10, took=40, response__id="msg_1", **usage)
+    client.trace_id = bytes.fromhex(trace_of("client"))
+    result = {"generations": [[{"text": "It is red."}]], "llm_output": {"id": "msg_1", "model": "claude-sonnet-4-5"}}
+    counts = {"prompt": 301, "completion": 12, "prompt_details.cache_read": 22, "prompt_details.cache_write": 8}
+    said: Document = {
+        "session.id": "chain",
+        "openinference.span.kind": "LLM",
+        "output.value": json.dumps(result),
+        **{f"llm.token_count.{name}": number for name, number in counts.items()},
+    }
+    times = {"start_time_unix_nano": START, "end_time_unix_nano": START + 60 * MS}
+    send(receiver, client, scope="com.anthropic.sdk.python")
+    send(
+        receiver, span(trace_of("chain"), 1, attributes=said, **times), scope="openinference.instrumentation.langchain"
+    )
+    total = receiver.document("/api/v1/stats", session="chain", wait="10s")["total"]
+    timeline = receiver.document("/api/v1/sessions/chain/timeline")
+    assert total["interactions"] == timeline["interactions"] == 1
+    assert (total["tokens"]["input"], timeline["tokens"]["input"]) == (301, 301)

@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import otel_replay
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import Signal
-from tests.outside.outside import PROBLEM, Outside, answered, command
+from tests.outside.outside import PROBLEM, Outside, answered, command, eventually
 from tests.outside.telemetry import CHAT, MS, START, span, span_id, traces
 
 Document = dict[str, Any]
@@ -161,3 +162,68 @@ def test_no_query_does_more_than_search(receiver: Outside, query: str) -> None:
 def test_a_query_is_required_by_the_command(receiver: Outside) -> None:
     assert receiver.command("search").exit_code == 2
     assert isinstance(receiver.command("search", "*").exception, InvalidRequest)
+
+
+SCRIPTS = [
+    ("東京", "明日の東京は雨です。", ["東京"]),
+    ("chatgpt", "我用ChatGPT写代码", ["ChatGPT"]),
+    ("ร้าน", "มีร้านอยู่ที่ไหน", ["ร้าน"]),
+    ('"雨です"', "明日の東京は雨です。", ["雨です"]),
+    ("京東", "明日の東京は雨です。", None),
+]
+
+
+@pytest.mark.feature("K9")
+@pytest.mark.parametrize(("query", "text", "found"), SCRIPTS)
+def test_words_are_found_in_scripts_that_do_not_part_them(
+    receiver: Outside, query: str, text: str, found: list[str] | None
+) -> None:
+    trace_id = f"{0x5C41B7 + len(text):032x}"
+    one = span(trace_id, 1, attributes={**CHAT, "gen_ai.input.messages": messages(("user", text))})
+    receiver.export(Signal.TRACES, traces(one).SerializeToString())
+    hits = [hit for hit in over_http(receiver, query)["hits"] if hit["snippet"] == text]
+    shown = [[text[start:end] for start, end in hit["highlights"]] for hit in hits]
+    assert shown == ([found] if found else [])
+
+
+WEATHER = json.dumps({"Stadt": "Zürich", "Wetter": "Regen\nmorgen Sonne"})
+"""As most tools written in Python answer: in ASCII."""
+
+IN_TEXTS: dict[str, Document] = {
+    "what a tool answered": {"role": "tool", "tool_call_id": "c1", "content": WEATHER},
+    "what a tool of MCP answered": {
+        "role": "tool",
+        "parts": [{"type": "text", "content": json.dumps({"content": [{"type": "text", "text": WEATHER}]})}],
+    },
+    "what a tool was asked": {"role": "assistant", "tool_calls": [{"id": "c1", "function": {"arguments": WEATHER}}]},
+    "a text of its own": {"role": "user", "parts": [{"type": "text", "content": WEATHER}]},
+}
+
+
+@pytest.mark.feature("K9")
+@pytest.mark.parametrize("case", IN_TEXTS)
+def test_words_are_found_in_json_within_a_text(receiver: Outside, case: str) -> None:
+    session = f"told {case}"
+    attributes = {**CHAT, "session.id": session, "gen_ai.input.messages": json.dumps([{"name": case} | IN_TEXTS[case]])}
+    one = span(f"{0x15E0 + [*IN_TEXTS].index(case):032x}", 1, attributes=attributes)
+    receiver.export(Signal.TRACES, traces(one).SerializeToString())
+    for word in ("Zürich", "morgen"):
+        [hit] = over_http(receiver, word, session=session)["hits"]
+        assert "Zürich Regen morgen Sonne" in hit["snippet"]
+
+
+@pytest.mark.slow
+@pytest.mark.feature("K9")
+def test_a_page_of_hits_in_one_long_trace_that_was_told_twice(receiver: Outside) -> None:
+    """Each hit has to be in the latest version of its span; all of the trace was read for each of them."""
+    for took in (10, 20):  # an exporter that sends a span when it starts, and again when it ends
+        for at in range(1, 4_001, 500):
+            spans = [_turn(number, took) for number in range(at, at + 500)]
+            receiver.export(Signal.TRACES, traces(*spans).SerializeToString())
+    found = eventually(lambda: over_http(receiver, "odyssey", limit=500), lambda found: not found["waiting"])
+    assert [hit["snippet"] for hit in found["hits"]] == [f"odyssey {number}" for number in range(4_000, 3_500, -1)]
+
+
+def _turn(number: int, took: int) -> Span:
+    attributes = {**CHAT, "gen_ai.input.messages": messages(("user", f"odyssey {number}"))}
+    return span("0d155e" + "0" * 26, number, attributes=attributes, end_time_unix_nano=START + (number + took) * MS)

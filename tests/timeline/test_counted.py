@@ -250,6 +250,24 @@ def test_large_traces_take_time_in_proportion(shape: str) -> None:
     assert len(counted(spans)) == len(spans)
 
 
+class Looked(tuple[int | None, ...]):
+    """A usage that knows how often any was looked at."""
+
+    looks = 0
+
+    def count(self, value: Any, /) -> int:
+        Looked.looks += 1
+        return super().count(value)
+
+
+def test_what_one_instrumentation_tells_is_not_looked_at_pair_by_pair() -> None:
+    """Each span that came into a trace of 10,000 held up everybody for a second."""
+    spans = [span(number, PLAIN, (12, 34)) for number in range(1, 501)]
+    found = counted([one._replace(usage=Looked(one.usage)) for one in spans])
+    assert set(found.values()) == {WHOLE}
+    assert len(spans) <= Looked.looks < 20 * len(spans)
+
+
 def test_times() -> None:
     assert times(5, 9) == (5, 9)
     assert times(0, 9) == (9, 9)

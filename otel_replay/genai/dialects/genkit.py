@@ -1,6 +1,7 @@
 """Genkit: actions with a subtype; request and answer of a model whole, its name after that of the plugin.
 
 Keys: genkit's core/tracing, ``genkit:``. Thoughts are counted apart from the output where the total says so.
+Its plugin of Anthropic hands on a count of input without the cache; the provider's answer, beside, tells all of it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from otel_replay.genai.dialect import (
 from otel_replay.genai.listings import Listed, document, tool_definition
 from otel_replay.genai.payloads import response_id_of, response_model_of, tools_of
 from otel_replay.genai.sources import Payload
+from otel_replay.genai.usages import counted
 from otel_replay.genai.values import at_path, count, from_json, list_at, of_each, peek, text, within, word
 
 INPUT, OUTPUT = "genkit:input", "genkit:output"
@@ -76,9 +78,13 @@ GENKIT = Dialect(
     output_messages=(Payload(OUTPUT, "assistant", is_json=True),),
     tool_definitions=(Listed(INPUT, tool_definition, tools_of),),
     documents=(Listed(OUTPUT, document, list_at("documents")),),
-    input_tokens=(At(OUTPUT, within("usage", "inputTokens")),),
+    input_tokens=(At(OUTPUT, counted("input", "custom", "usage")), At(OUTPUT, within("usage", "inputTokens"))),
     output_tokens=(At(OUTPUT, _output_tokens),),
-    cache_read_tokens=(At(OUTPUT, within("usage", "cachedContentTokens")),),
+    cache_read_tokens=(
+        At(OUTPUT, within("usage", "cachedContentTokens")),
+        At(OUTPUT, counted("cache_read", "custom", "usage")),
+    ),
+    cache_write_tokens=(At(OUTPUT, counted("cache_write", "custom", "usage")),),
     reasoning_tokens=(At(OUTPUT, within("usage", "thoughtsTokens")),),
     finish_reasons=(At(OUTPUT, within("finishReason")), At(OUTPUT, of_each("candidates", "finishReason"))),
     failure=(At("genkit:state", word("error")),),

@@ -70,6 +70,12 @@ def _prompt(item: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"content": next((text for text in texts if text is not None), None)}
 
 
+def _id_of_result(value: Any) -> str | None:
+    """The id of the provider's answer in LangChain's result, which has none of a stream."""
+    found = at_path(peek(value), "llm_output", "id")
+    return found if isinstance(found, str) else None
+
+
 def _tool_message(value: Any) -> Any:
     """LangChain's message of a tool, serialised in one of its two ways."""
     told = peek(value)
@@ -132,7 +138,7 @@ OPENINFERENCE = Dialect(
         At("embedding.invocation_parameters", member("model")),
     ),
     response_model=("llm.response.model_name", "llm.model_name", "embedding.model_name", "reranker.model_name"),
-    response_id=(At("output.value", response_id_of),),
+    response_id=(At("output.value", response_id_of), At("output.value", _id_of_result)),
     agent=("agent.name",),
     tool_name=("tool.name",),
     tool_call_id=("tool.id", "tool_call.id", At("output.value", _tool_call_id)),

@@ -6,18 +6,30 @@ no inference, but what leads to some. ``ai.embed`` has its model call below it a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from otel_replay.genai.dialect import CHAT, EMBEDDINGS, EXECUTE_TOOL, INVOKE_AGENT, RERANK, STEP, At, Dialect, Take
+from otel_replay.genai.dialect import (
+    CHAT,
+    EMBEDDINGS,
+    EXECUTE_TOOL,
+    INVOKE_AGENT,
+    RERANK,
+    STEP,
+    Apart,
+    At,
+    Dialect,
+    Take,
+)
 from otel_replay.genai.facts import SpanFacts
 from otel_replay.genai.listings import Listed, document, items, tool_definition
 from otel_replay.genai.messages import Message, Warn, message
 from otel_replay.genai.parts import part
 from otel_replay.genai.payloads import instructions_of
 from otel_replay.genai.sources import InAttribute, Payload, Places, Texts
-from otel_replay.genai.values import UnreadableError, at_path, is_empty, mapping, milliseconds, word
+from otel_replay.genai.usages import first_of
+from otel_replay.genai.values import UnreadableError, at_path, first_said, is_empty, mapping, milliseconds, peek, word
 from otel_replay.model import AiKind
 
 
@@ -71,6 +83,28 @@ def _beside(*paths: tuple[str, ...]) -> Take:
 
 
 METADATA = "ai.response.providerMetadata"
+INPUT = ("ai.usage.inputTokens", "ai.usage.promptTokens")
+OUTPUT = ("ai.usage.outputTokens", "ai.usage.completionTokens")
+
+
+def _apart(attributes: Mapping[str, Any]) -> Iterator[str]:
+    """Up to version 5 it hands on what Anthropic's API calls input, without the cache, and Gemini's output, without
+    thoughts. What the provider said itself stands beside; in version 4, without a count of input, what was read."""
+    beside = peek(attributes.get(METADATA))
+    for told in beside.values() if isinstance(beside, Mapping) else ():
+        fresh, answered = at_path(told, "usage", "input_tokens"), at_path(told, "usageMetadata", "candidatesTokenCount")
+        if fresh is None:
+            is_apart = first_of(told, _READ_IN_4) is not None
+        else:
+            is_apart = fresh == first_said(attributes, *INPUT)
+        if is_apart:
+            yield "input"
+        if answered is not None and answered == first_said(attributes, *OUTPUT):
+            yield "output"
+
+
+_READ_IN_4 = (("cacheReadInputTokens",), ("usage", "cacheReadInputTokens"))
+"""Of Anthropic, also at Bedrock. Later versions have another place for it."""
 
 
 VERCEL = Dialect(
@@ -112,8 +146,8 @@ VERCEL = Dialect(
     output_messages=(Response("ai.response"), Response("ai.result")),
     tool_definitions=(Listed("ai.prompt.tools", tool_definition),),
     documents=(Listed("ai.documents", document),),
-    input_tokens=("ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens"),
-    output_tokens=("ai.usage.outputTokens", "ai.usage.completionTokens"),
+    input_tokens=(*INPUT, "ai.usage.tokens"),
+    output_tokens=OUTPUT,
     cache_read_tokens=(
         "ai.usage.cachedInputTokens",
         "ai.usage.inputTokenDetails.cacheReadTokens",
@@ -124,6 +158,7 @@ VERCEL = Dialect(
                 ("cacheReadInputTokens",),
                 ("usage", "cacheReadInputTokens"),
                 ("usage", "cache_read_input_tokens"),
+                ("usageMetadata", "cachedContentTokenCount"),
             ),
         ),
     ),
@@ -141,8 +176,16 @@ VERCEL = Dialect(
     reasoning_tokens=(
         "ai.usage.reasoningTokens",
         "ai.usage.outputTokenDetails.reasoningTokens",
-        At(METADATA, _beside(("reasoningTokens",))),
+        At(
+            METADATA,
+            _beside(
+                ("reasoningTokens",),
+                ("usageMetadata", "thoughtsTokenCount"),
+                ("usage", "output_tokens_details", "thinking_tokens"),
+            ),
+        ),
     ),
+    apart=Apart((METADATA, *INPUT, *OUTPUT), _apart),
     finish_reasons=("ai.response.finishReason", "ai.finishReason"),
     failure=(At("ai.response.finishReason", word("error")), At("ai.finishReason", word("error"))),
     seconds_to_first_token=(

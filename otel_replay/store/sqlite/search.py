@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -119,6 +120,10 @@ class _Asked(NamedTuple):
         return cls(columns, model, label, first, last) if first <= last else None
 
 
+def _digest(piece: bytes) -> bytes:
+    return hashlib.blake2b(piece, digest_size=16).digest()
+
+
 class _Search:
     """One page of hits."""
 
@@ -131,6 +136,7 @@ class _Search:
         self._query = query
         self._asked = asked
         self._bodies = BodyReader(connection, project)
+        self._carried: dict[bytes, frozenset[tuple[bytes, bytes]]] = {}
 
     def page(self, limit: int, after: Position | None) -> SearchPage:
         found: list[tuple[_Candidate, Snippet]] = []
@@ -200,13 +206,20 @@ class _Search:
         return snippet if is_same or self._carries(candidate, piece) else None
 
     def _carries(self, candidate: _Candidate, piece: bytes) -> bool:
-        for stored in self._telemetry.spans_of_trace(self._project, candidate.trace_id.hex()):
-            if stored.span.span_id == candidate.span_id:
-                raw = stored.span.SerializeToString()
-                if any(raw[start:end] == piece for start, end in content_ranges(raw)):
-                    return True
+        if (candidate.span_id, _digest(piece)) in self._carried_in(candidate.trace_id):
+            return True
         where = (self._project, candidate.trace_id, candidate.span_id)
         return self._telemetry.is_in_a_log(*where, candidate.body)
+
+    def _carried_in(self, trace_id: bytes) -> frozenset[tuple[bytes, bytes]]:
+        """The contents of a trace as it is now, by (span id, digest): read once, whatever number of hits it has."""
+        if trace_id not in self._carried:
+            spans = [stored.span for stored in self._telemetry.spans_of_trace(self._project, trace_id.hex())]
+            encoded = [(span.span_id, span.SerializeToString()) for span in spans]
+            self._carried[trace_id] = frozenset(
+                (span_id, _digest(raw[start:end])) for span_id, raw in encoded for start, end in content_ranges(raw)
+            )
+        return self._carried[trace_id]
 
     def _hits(self, found: list[tuple[_Candidate, Snippet]]) -> list[SearchHit]:
         numbers = {n for one, _ in found for n in (one.service, one.user, one.request_model, one.response_model)}

@@ -74,7 +74,7 @@ def _head(exchange: Exchange, used: Json) -> Json:
 def _block(exchange: Exchange) -> Json:
     call = exchange.reply.call
     if call is None:
-        return {"type": "text", "text": exchange.reply.text, "citations": None}
+        return {"type": "text", "text": exchange.reply.text}
     return {"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments}
 
 
