@@ -8,9 +8,9 @@ from typing import Any, TypedDict, Unpack
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import MAX_UNIX_NANO
-from otel_replay.recording.untrusted import storable
 from otel_replay.store.base import AttributeTest, InteractionFilter, SessionFilter, SpanFilter
 from otel_replay.store.matching import attribute_test, parse_attribute_test
+from otel_replay.texts import storable
 
 STATES = ("active", "paused", "ended")
 STATUSES = ("ok", "error", "unset")

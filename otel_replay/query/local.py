@@ -30,8 +30,8 @@ from otel_replay.query.traces import trace_page_dict
 from otel_replay.query.uploads import WriteChunks
 from otel_replay.query.views import merged, near
 from otel_replay.recording.streams import find_gaps
-from otel_replay.recording.untrusted import storable
 from otel_replay.store.base import Reader
+from otel_replay.texts import storable
 from otel_replay.timeline import StreamView, Subject, Timeline, build_timeline
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")

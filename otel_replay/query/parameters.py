@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from otel_replay.errors import InvalidRequest
 from otel_replay.query.filters import attribute_texts, in_range
 from otel_replay.query.times import parse_duration, parse_time
-from otel_replay.recording.untrusted import storable
+from otel_replay.texts import storable
 
 _CALLS = "session conversation user feature label service model provider variant since until"
 SESSIONS = "user feature label tag service model state has_error q since until limit cursor page"

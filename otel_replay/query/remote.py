@@ -29,7 +29,7 @@ from otel_replay.query.recordings import StreamRecording
 from otel_replay.query.unanswered import no_answer
 from otel_replay.query.uploads import chunk_bodies
 from otel_replay.recording.events import Event
-from otel_replay.recording.untrusted import storable
+from otel_replay.texts import storable
 from otel_replay.timeline import Timeline
 from otel_replay.timeline.parse import gap_from_dict, timeline_from_dict
 

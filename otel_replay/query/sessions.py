@@ -8,9 +8,9 @@ from typing import Any
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import MAX_UNIX_NANO
-from otel_replay.recording.untrusted import storable
 from otel_replay.store.base import COUNTED_SESSIONS, SessionPage, SessionSummary
 from otel_replay.store.managed import METADATA, PREFERENCES, expires_of, object_of, tags_of
+from otel_replay.texts import storable
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000

@@ -16,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from otel_replay.errors import InvalidRequest, RequestTooLarge
 from otel_replay.recording.events import check_id, load
-from otel_replay.recording.untrusted import storable
+from otel_replay.texts import storable
 
 MAX_BYTES = 1024 * 1024
 SCOPE = "otel_replay.http"

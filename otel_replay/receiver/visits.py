@@ -21,8 +21,8 @@ from otel_replay.model import MAX_UNIX_NANO, Signal
 from otel_replay.receiver.described import CALL_FACTS, described, parameters, snapshot_values
 from otel_replay.receiver.telling import Value, event_request, json_text, read_told, span_request
 from otel_replay.recording.events import MAX_TIMESTAMP_MS, ms_to_unix_nano
-from otel_replay.recording.untrusted import storable
 from otel_replay.sdk import facts
+from otel_replay.texts import storable
 
 ACTION_METADATA = "otel_replay.action.metadata"
 """JSON."""

@@ -14,7 +14,7 @@ from otel_replay.recording.mirror import Changes, Mirror, Mutation
 from otel_replay.recording.nodes import NOTHING, Node, Subtext, is_block, kept, tag_of
 from otel_replay.recording.reading import Reader, is_complete
 from otel_replay.recording.text import added_text
-from otel_replay.recording.untrusted import storable
+from otel_replay.texts import storable
 
 MAX_TEXT_CHARS = 8_000
 

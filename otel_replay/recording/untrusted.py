@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from otel_replay.texts import storable
+
 _UNREADABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\s\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
 
@@ -15,17 +17,6 @@ def clip(text: str, limit: int) -> str:
     """At most ``limit`` characters, the cut marked with an ellipsis; lone surrogates become U+FFFD."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
     return storable(cut)
-
-
-def storable(text: str) -> str:
-    """The text with lone surrogates (JSON can escape them, UTF-8 cannot hold them) as U+FFFD."""
-    if text.isascii():
-        return text
-    try:
-        text.encode("utf-16")  # as strict as UTF-8, and much faster for what is not ASCII
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def one_line(value: Any, limit: int) -> str:

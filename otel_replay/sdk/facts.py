@@ -15,6 +15,7 @@ from opentelemetry.util.types import AttributeValue
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.events import CODE_LANGUAGE, CODE_SNIPPET, CODE_WORKSPACE
+from otel_replay.texts import storable
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -218,12 +219,3 @@ def _json(value: Any) -> str:
         return storable(json.dumps(value, ensure_ascii=False, default=str))
     except (TypeError, ValueError):
         return storable(json.dumps(repr(value), ensure_ascii=False))
-
-
-def storable(text: str) -> str:
-    """Without halves of surrogate pairs, which a text that was cut in JavaScript may end with: UTF-8 has none."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text

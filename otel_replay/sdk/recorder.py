@@ -18,6 +18,7 @@ from otel_replay.sdk import content, facts
 from otel_replay.sdk.context import session_attributes, system_prompt_of
 from otel_replay.sdk.emitting import SCOPE, EventLog
 from otel_replay.sdk.metrics import SystemProbe, SystemSampler, probe_if_possible
+from otel_replay.texts import storable
 
 
 class Recorder(ABC):
@@ -180,8 +181,8 @@ class Recorder(ABC):
         if self.is_paused:
             return INVALID_SPAN_CONTEXT
         attributes = {**session_attributes(context), **facts.attributes_of(values)}
-        span = self._tracer.start_span(facts.storable(name), context, kind, attributes, start_time=times[0])
+        span = self._tracer.start_span(storable(name), context, kind, attributes, start_time=times[0])
         if error is not None:
-            span.set_status(Status(StatusCode.ERROR, facts.storable(str(error))))
+            span.set_status(Status(StatusCode.ERROR, storable(str(error))))
         span.end(times[1])
         return span.get_span_context()

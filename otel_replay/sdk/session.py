@@ -43,6 +43,7 @@ from otel_replay.sdk.context import (
 from otel_replay.sdk.decorating import Decorating
 from otel_replay.sdk.pausing import PAUSES
 from otel_replay.sdk.recorder import Recorder
+from otel_replay.texts import storable
 
 _SESSION = create_key("otel-replay-session")
 
@@ -222,7 +223,7 @@ class Session(Attached, Decorating, Recorder):
 
 
 def _checked(value: Id | None, key: str) -> str | None:
-    text = None if value is None else facts.storable(str(value))
+    text = None if value is None else storable(str(value))
     if text is not None and len(text) > MAX_BAGGAGE_VALUE:
         raise InvalidRequest(
             f"{key} has {len(text)} characters", hint=f"an id is sent with every request: at most {MAX_BAGGAGE_VALUE}"

@@ -14,8 +14,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otel_replay.errors import InvalidRequest
 from otel_replay.model import MAX_UNIX_NANO
-from otel_replay.recording.untrusted import storable
 from otel_replay.store.base import AttributeTest, SpanFilter
+from otel_replay.texts import storable
 
 PLACES = ("span", "resource", "scope", "event")
 STATUSES = {Status.STATUS_CODE_OK: "ok", Status.STATUS_CODE_ERROR: "error"}

@@ -19,8 +19,9 @@ from otel_replay.recording.nodes import Node
 from otel_replay.recording.reading import RUN_CHILDREN, Reader, is_complete
 from otel_replay.recording.selectors import MAX_SIBLINGS, Places
 from otel_replay.recording.text import Reading, collapse, visible_text
-from otel_replay.recording.untrusted import one_line, storable
+from otel_replay.recording.untrusted import one_line
 from otel_replay.recording.uploads import Document, custom_data, each_event, event_texts
+from otel_replay.texts import storable
 from tests.recording.pages import add, element, event, text
 
 WORDS = st.text(st.sampled_from("ab \n\t\u00a0\u2028\u3000é😀\u200d"), max_size=6)
