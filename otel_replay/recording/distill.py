@@ -22,6 +22,8 @@ from otel_replay.recording.untrusted import clip, number, one_line
 from otel_replay.recording.uploads import each_event
 
 INDEXES_PER_EVENT = 1_000
+MAX_REMEMBERED = 16_000_000
+"""Characters that reading one page may remember; a page has its text once for each level."""
 MAX_LABEL_CHARS = 80
 MAX_INPUT_CHARS = 200
 MAX_URL_CHARS = 2_000
@@ -68,6 +70,11 @@ class StreamDistiller:
             _LOG: lambda data: [console_line(data)],
         }
 
+    @property
+    def size(self) -> int:
+        """About the bytes that keeping it takes."""
+        return self._mirror.size + self._reader.remembered
+
     def feed(self, seq: int, events: Iterable[Event]) -> list[DomEvent]:
         """What happened in the events of the chunk ``seq``; never raises, whatever the events hold.
 
@@ -85,6 +92,8 @@ class StreamDistiller:
                 self._now = time_unix_nano
                 drafts = [*self._behaviour.passed(time_unix_nano), *handler(mapping(event.get("data")))]
                 found += _placed(seq, position * INDEXES_PER_EVENT, time_unix_nano, drafts)
+                if self._reader.remembered > MAX_REMEMBERED:
+                    self._reader.remembered = self._mirror.trim_readings(MAX_REMEMBERED // 2)
         return found
 
     def gap(self) -> None:

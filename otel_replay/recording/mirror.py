@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from otel_replay.recording.nodes import MAX_NODES, Node, forget_subtext, kept, link, mapping, tag_of, unlink
+from otel_replay.recording.nodes import MAX_NODES, NOTHING, Node, forget_subtext, kept, link, mapping, tag_of, unlink
 
 MAX_DEPTH = 1_000
 """Chromium's parser stops at 512 levels; scripts may nest deeper."""
+NODE_BYTES = 350
+"""Measured of elements with a class and an id."""
 MAX_CHARS = 32_000_000
 """Of text in one mirror; further text is not kept."""
 
@@ -72,6 +74,11 @@ class Mirror:
     def __len__(self) -> int:
         return len(self._nodes)
 
+    @property
+    def size(self) -> int:
+        """About the bytes that it takes, without what reading remembers."""
+        return len(self._nodes) * NODE_BYTES + self._chars
+
     def get(self, node_id: Any) -> Node | None:
         """The node with an id, whatever was given as one."""
         return self._nodes.get(node_id) if isinstance(node_id, int) else None
@@ -105,6 +112,16 @@ class Mirror:
                 node.take_attributes(attributes)
                 self.rearranged += 1
         return changes
+
+    def trim_readings(self, limit: int) -> int:
+        """How many characters :mod:`reading` remembers; where they are more than ``limit``, it has to read again."""
+        chars = sum(len(node.subtext.text) for node in self._nodes.values() if node.subtext is not None)
+        if chars <= limit:
+            return chars
+        for node in self._nodes.values():
+            node.subtext = NOTHING if node.hidden else None
+            node.run = node.runs = None
+        return 0
 
     def ids_of(self, tag: str) -> set[int]:
         """The ids of all elements with a tag."""

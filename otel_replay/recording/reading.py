@@ -15,6 +15,8 @@ RUN_CHILDREN = 8
 """Children in a run that was just made; it is split when they are twice as many."""
 READ_BUDGET = 64_000_000
 """Characters to put together for one chunk, a part counting as ten: some 3,000 tokens into an answer of 20,000."""
+OVERDRAFT = 16_000_000
+"""For what is new on the page when the budget is spent. Without an end 100 KB of text below 900 levels take 90 MB."""
 _PART_COST = 10
 _BREAK = NOTHING._replace(before=True, after=True, nodes=1)
 _INLINE = NOTHING._replace(nodes=1)
@@ -26,6 +28,8 @@ class Reader:
 
     def __init__(self) -> None:
         self.left = READ_BUDGET
+        self.remembered = 0
+        """Characters that nodes remember of it, at most: those that were forgotten since count until somebody looks."""
 
     def refill(self) -> None:
         """Starts a new budget."""
@@ -38,9 +42,14 @@ class Reader:
         return self.read_new(block) if self.left > 0 else UNREAD
 
     def read_new(self, top: Node) -> Subtext:
-        """What is shown under a node, whatever it costs. A loop: how deep it is was the sender's choice."""
+        """What is shown under a node, when the budget is spent as well, but not without end.
+
+        A loop: how deep it is was the sender's choice. And each level remembers what is under it.
+        """
         stack = [top]
         while (found := top.subtext) is None:
+            if self.left < -OVERDRAFT:
+                return UNREAD
             node = stack[-1]
             unread: list[Node] = []
             parts = self._parts(node, unread)
@@ -85,6 +94,7 @@ class Reader:
     def _joined(self, parts: list[Subtext], start: Subtext = NOTHING, breaks: bool = False) -> Subtext:
         found = joined(parts, start, breaks)
         self.left -= len(found.text) + _PART_COST * len(parts)
+        self.remembered += len(found.text)
         return found
 
 

@@ -18,6 +18,8 @@ StreamKey = tuple[int, str, str]
 """(project, session id, stream id)."""
 
 KEPT_MIRRORS = 64
+KEPT_BYTES = 256 * 1024 * 1024
+"""Of all mirrors but the last: 64 pages of 10,000 nodes fit, and 500,000 nodes come in a request of 1 MB."""
 
 
 class Due(NamedTuple):
@@ -51,6 +53,12 @@ class Distillation:
                 distiller.feed(start, [{"type": EventType.META, "timestamp": 0, "data": {"href": address}}])
         events = list(distill_stream(read(start, due.last), distiller))
         self._at[stream] = (due.last, distiller)
-        while len(self._at) > KEPT_MIRRORS:
-            self._at.popitem(last=False)
+        self._make_room()
         return [event for event in events if event.seq >= due.first]
+
+    def _make_room(self) -> None:
+        """Lets go the mirrors that were not used for longest; the last one stays in any case."""
+        size = sum(distiller.size for _, distiller in self._at.values())
+        while len(self._at) > 1 and (len(self._at) > KEPT_MIRRORS or size > KEPT_BYTES):
+            _, (_, distiller) = self._at.popitem(last=False)
+            size -= distiller.size

@@ -98,6 +98,33 @@ def test_a_button_in_a_shadow_root_is_named(tab: Page, start: Start, receiver: C
     assert (action["target"], action["text"]) == ('button[data-testid="inner"]', "Buy")
 
 
+def test_an_icon_with_a_shadow_root_of_its_own_belongs_to_its_button(
+    tab: Page, start: Start, receiver: Capture
+) -> None:
+    start()
+    tab.evaluate(
+        "() => { send.ariaLabel = 'Send'; send.replaceChildren(document.createElement('x-icon'));"
+        " send.firstChild.attachShadow({mode: 'open'}).innerHTML = '<svg width=20 height=20><rect /></svg>' }"
+    )
+    tab.click("#send svg")
+    flush(tab)
+    (action,) = receiver.custom("otel.action")
+    assert (action["name"], action["target"], action["text"]) == ("click", "#send", "Send")
+
+
+def test_a_form_has_its_own_id_and_not_that_of_a_field(tab: Page, start: Start, receiver: Capture) -> None:
+    """``form.id`` is the field that is called so."""
+    start()
+    tab.evaluate(
+        "() => { form.insertAdjacentHTML('beforeend', '<input type=hidden name=id value=7>');"
+        " document.getElementById('secret').onkeydown = () => form.requestSubmit() }"
+    )
+    tab.press("#secret", "Enter")
+    flush(tab)
+    assert [action["target"] for action in receiver.custom("otel.action")] == ["#form"]
+    assert attributes(span_of(receiver, "submit"))["app.widget.id"] == "form"
+
+
 PRIVATE = {
     "on the element": "send.classList.add('rr-mask')",
     "above it": "main.classList.add('rr-block')",

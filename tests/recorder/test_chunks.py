@@ -87,8 +87,17 @@ def test_a_page_that_changes_a_lot_is_sent_before_the_time(tab: Page, start: Sta
     wait_until(lambda: "much much" in json.dumps(receiver.accepted), tab)
 
 
-def test_a_chunk_is_tried_again_until_it_is_taken(tab: Page, start: Start, receiver: Capture) -> None:
-    receiver.answers = [(503, {"retry-after": "0"}), (429, {}), (502, {}), (504, {})]
+ANSWERS: dict[str, list[tuple[int, dict[str, str]]]] = {
+    "the receiver's": [(503, {"retry-after": "0"}), (429, {}), (502, {}), (504, {})],
+    "a proxy's": [(408, {}), (521, {}), (524, {}), (530, {})],
+}
+
+
+@pytest.mark.parametrize("answers", ANSWERS.values(), ids=ANSWERS)
+def test_a_chunk_is_tried_again_until_it_is_taken(
+    tab: Page, start: Start, receiver: Capture, answers: list[tuple[int, dict[str, str]]]
+) -> None:
+    receiver.answers = list(answers)
     start()
     wait_until(lambda: len(receiver.attempts) == 1, tab)
     write(tab, "later")

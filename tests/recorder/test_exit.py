@@ -73,6 +73,25 @@ def test_spans_and_events_of_the_last_moment_arrive(tab: Page, start: Start, rec
     assert len(receiver.named("session.start")) == 1
 
 
+@pytest.mark.parametrize("last", ["stop", "end"])
+def test_who_stops_the_recording_and_leaves_at_once_loses_nothing(
+    tab: Page, start: Start, receiver: Capture, shop: Capture, shop_url: str, last: str
+) -> None:
+    """As a page does that logs out; the request before was still under way."""
+    shop.pages["/bye"] = "<!doctype html><p>bye</p>"
+    start()
+    flush(tab)
+    receiver.chunk_delay_s = 2
+    write(tab, "under way")
+    wait_until(lambda: receiver.in_flight == 1, tab)
+    write(tab, "last words")
+    tab.evaluate(f"() => {{ recorder.{last}(); location.href = '/bye' }}")
+    tab.wait_for_url(f"{shop_url}/bye")
+    wait_until(lambda: "last words" in json.dumps(receiver.accepted), tab)
+    # Sent twice, where the first request was under way as well: an equal record is stored once.
+    wait_until(lambda: len(set(map(json.dumps, receiver.named("session.end")))) == (last == "end"), tab)
+
+
 @pytest.mark.parametrize("chunks", [3, 12])
 def test_it_stays_within_what_browsers_let_outlive_a_page(
     tab: Page, start: Start, receiver: Capture, chunks: int

@@ -97,6 +97,29 @@ def test_another_tab_sends_what_a_closed_one_left(tab: Page, start: Start, recei
     assert found == list(range(found[-1] + 1)), "each is sent by one of the tabs"
 
 
+@pytest.mark.parametrize("what", ["receiver", "project"])
+def test_what_another_application_of_the_origin_left_is_not_ours(
+    tab: Page, start: Start, receiver: Capture, shop: Capture, shop_url: str, what: str
+) -> None:
+    """It was recorded for another receiver, or with the key of another project."""
+    closing = tab.context.new_page()
+    stream = leave_behind(closing, start, receiver)
+    name = kept(closing)[0][0]
+    receiver.answers = [AWAY] * 20
+    closing.close()
+    tab.wait_for_timeout(300)
+    receiver.answers = []
+    start(tab, **({"endpoint": shop_url} if what == "receiver" else {"key": "another"}))
+    tab.wait_for_timeout(1500)  # it has looked
+    tab.evaluate("() => dispatchEvent(new Event('online'))")
+    flush(tab)
+    assert numbers(receiver, stream) == numbers(shop, stream) == []
+    start(tab)
+    wait_until(lambda: name not in {page for page, *_ in kept(tab)}, tab)
+    found = numbers(receiver, stream)
+    assert found == list(range(found[-1] + 1))
+
+
 def test_what_a_browser_does_not_keep_of_the_last_moment_is_noted(tab: Page, start: Start, receiver: Capture) -> None:
     closing = tab.context.new_page()
     stream = leave_behind(closing, start, receiver)
@@ -131,15 +154,16 @@ def test_nobody_else_sends_for_a_page_that_is_there(tab: Page, start: Start, rec
 
 def test_what_is_too_old_is_not_sent(tab: Page, start: Start, receiver: Capture, shop_url: str) -> None:
     leave_behind(tab, start, receiver)
+    place = kept(tab)[0][0].partition(".")[0]  # of what is sent to this receiver
     for page, days in (("a", 4), ("b", 2)):
-        tab.evaluate(AGE, [page, days])
+        tab.evaluate(AGE, [f"{place}.{page}", days])
     receiver.answers = []
     tab.goto("about:blank")
     start()
     wait_until(lambda: kept(tab) == [], tab)
     streams = {chunk["stream_id"] for chunk in receiver.accepted}
-    assert "b" in streams
-    assert "a" not in streams
+    assert f"{place}.b" in streams
+    assert f"{place}.a" not in streams
 
 
 @pytest.mark.slow

@@ -91,6 +91,28 @@ def test_a_request_object_keeps_its_body(tab: Page, start: Start, shop: Capture)
     assert "traceparent" in shop.calls[0]
 
 
+@pytest.mark.parametrize("more", ["", ", {}", ", undefined"])
+def test_a_request_object_keeps_what_it_says_of_its_page(tab: Page, start: Start, shop: Capture, more: str) -> None:
+    """A browser forgets that of a request which it is told to make with other headers."""
+    start()
+    silent, elsewhere = "{referrerPolicy: 'no-referrer'}", "{referrer: '/elsewhere'}"
+    on_click(tab, f"for (const how of [{silent}, {elsewhere}]) fetch(new Request('/api/chat', how){more})")
+    wait_until(lambda: len(shop.calls) == 2, tab)
+    assert all("traceparent" in call for call in shop.calls)
+    paths = sorted(call.get("referer", "").rpartition("/")[2] for call in shop.calls)
+    assert paths == ["", "elsewhere"]
+
+
+def test_headers_that_can_be_read_once_arrive(
+    tab: Page, start: Start, elsewhere: Callable[[], tuple[Capture, str]]
+) -> None:
+    other, url = elsewhere()
+    start()
+    on_click(tab, f"fetch('{url}/api/chat', {{headers: new Map([['x-own', '1']]).entries()}})")
+    wait_until(lambda: len(other.calls) == 1, tab)
+    assert other.calls[0]["x-own"] == "1"
+
+
 WITHOUT_ACTION = {
     "fetch": "fetch('/api/chat').then(response => response.json())",
     "xhr": (
@@ -144,6 +166,16 @@ def test_another_origin_gets_context_only_when_asked(
     wait_until(lambda: len(clients(receiver)) == 1, tab)
     assert ("traceparent" in other.calls[0], "baggage" in other.calls[0]) == (allowed, allowed)
     assert attributes(clients(receiver)[0])["url.full"] == f"{url}/api/chat"
+
+
+def test_an_origin_that_begins_as_one_that_is_allowed_gets_nothing(
+    tab: Page, start: Start, elsewhere: Callable[[], tuple[Capture, str]]
+) -> None:
+    other, url = elsewhere()
+    start(propagateTo=[url[:-1]])
+    on_click(tab, f"fetch('{url}/api/chat')")
+    wait_until(lambda: len(other.calls) == 1, tab)
+    assert not {"traceparent", "baggage"} & other.calls[0].keys()
 
 
 XHR_GET = "const xhr = new XMLHttpRequest(); xhr.open('GET', '{url}'); xhr.send()"

@@ -22,16 +22,56 @@ HOOK = ROOT / "otel_replay" / "browser" / "src" / "react.ts"
 FILES = ("package.json", "package-lock.json", "build.mjs", "app.jsx")
 
 
+PORTAL = """
+import { createRoot } from "react-dom/client";
+import { useSessionRecording } from "otel-replay-browser/react";
+
+function Portal() {
+  const { recorder, state, sessionId, start } = useSessionRecording({ endpoint: document.body.dataset.receiver });
+  return (
+    <>
+      <p role="status" data-session={sessionId}>{state}</p>
+      <button id="out" onClick={() => void recorder.end()}>Log out</button>
+      <button id="in" onClick={start}>Log in</button>
+    </>
+  );
+}
+
+createRoot(document.getElementById("root")).render(<Portal />);
+"""
+"""An application whose users log out and in again."""
+
+
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The example's script; React's development build, in which strict mode mounts every component twice."""
+def react() -> Path:
+    """React, and what builds the example."""
     folder = ROOT / ".build" / "react"
     folder.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copy(EXAMPLE / name, folder / name)
     if not (folder / "node_modules" / "react-dom").is_dir():
         npm(folder, "ci", "--no-audit", "--no-fund")
-    out = tmp_path_factory.mktemp("react") / "app.js"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def app(react: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The example's script; React's development build, in which strict mode mounts every component twice."""
+    return built(react, tmp_path_factory.mktemp("react"))
+
+
+@pytest.fixture(scope="module")
+def portal(react: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("portal")
+    for name in ("package.json", "build.mjs"):
+        shutil.copy(react / name, folder / name)
+    (folder / "node_modules").symlink_to(react / "node_modules")
+    (folder / "app.jsx").write_text(PORTAL)
+    return built(folder, folder)
+
+
+def built(folder: Path, to: Path) -> str:
+    out = to / "app.js"
     npm(folder, "run", "--silent", "build", RECORDER=str(HOOK), OUT=str(out), NODE_ENV="development")
     return out.read_text()
 
@@ -96,6 +136,25 @@ def test_the_session_follows_the_user(page: Page, receiver: Capture) -> None:
     wait_until(lambda: users(receiver)[-1:] == ["u1"], page)
     page.click("#login")
     wait_until(lambda: users(receiver)[-1:] == ["u2"], page)
+
+
+def test_a_recording_that_was_ended_begins_again(
+    tab: Page, shop: Capture, shop_url: str, receiver: Capture, receiver_url: str, portal: str
+) -> None:
+    shop.scripts["/app.js"] = portal
+    shop.pages["/react"] = (
+        f"<!doctype html><body data-receiver='{receiver_url}'><div id=root></div><script src=/app.js></script>"
+    )
+    tab.goto(f"{shop_url}/react")
+    status = tab.get_by_role("status")
+    expect(status).to_have_text("recording")
+    first = status.get_attribute("data-session")
+    tab.click("#out")
+    wait_until(lambda: len(receiver.named("session.end")) == 1, tab)
+    tab.click("#in")
+    expect(status).not_to_have_attribute("data-session", str(first))
+    expect(status).to_have_text("recording")
+    wait_until(lambda: status.get_attribute("data-session") in receiver.session_ids, tab)
 
 
 def test_a_wrong_option_leaves_the_page_standing(tab: Page, shop: Capture, shop_url: str, app: str) -> None:

@@ -224,3 +224,19 @@ def test_what_is_known_of_a_session_can_come_later(tab: Page, start: Start, rece
     flush(tab)
     known = receiver.custom("otel.session")[-1]["attributes"]
     assert known == {"service.name": "web", "feature": "search", "user.id": "u7", "plan": "pro", "label": "beta"}
+
+
+@pytest.mark.feature("R3")
+def test_what_is_said_of_a_session_may_be_of_any_kind(tab: Page, start: Start, receiver: Capture) -> None:
+    """Not every page is written in TypeScript."""
+    said = {"seats": 3, "is_paying": False, "tags": ["a", "b"], "plan": None}
+    start(userId=None, attributes=said)
+    flush(tab)
+    (event,) = receiver.named("session.start")
+    values = {item["key"]: item["value"] for item in event["attributes"]}
+    assert values == {
+        "session.id": {"stringValue": session_of(tab)},
+        "seats": {"intValue": "3"},
+        "is_paying": {"boolValue": False},
+        "tags": {"stringValue": '["a","b"]'},
+    }

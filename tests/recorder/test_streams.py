@@ -70,6 +70,39 @@ def test_recording_again_on_one_page_is_another_stream(tab: Page, start: Start, 
     assert tab.evaluate("() => [first.state, recorder.state]") == ["stopped", "recording"]
 
 
+def test_a_script_that_runs_again_is_the_same_recorder(tab: Page, start: Start, receiver: Capture) -> None:
+    """As on pages that put a new body into the old page, with its scripts."""
+    start()
+    flush(tab)
+    first = stream_of(tab)
+    tab.add_script_tag(url="/otel-replay.js")
+    tab.evaluate(AGAIN, url_of(receiver))
+    write(tab, "once")
+    flush(tab)
+    assert stream_of(tab) == first
+    assert {chunk["stream_id"] for chunk in receiver.accepted} == {first}
+    assert json.dumps(receiver.accepted).count('"once"') == 1
+
+
+def test_what_is_sent_elsewhere_has_numbers_of_its_own(
+    tab: Page, start: Start, shop: Capture, shop_url: str, receiver: Capture
+) -> None:
+    """Of two applications on one origin, which a visitor goes back and forth between."""
+    for _ in range(2):
+        for more in ({}, {"endpoint": shop_url}, {"key": "another project's"}):
+            start(**more)
+            flush(tab)
+    for received in (receiver, shop):
+        for stream in {chunk["stream_id"] for chunk in received.accepted}:
+            found = seqs(received, stream)
+            assert sorted(set(found)) == list(range(max(found) + 1))
+    projects = {
+        (headers.get("x-api-key"), chunk["stream_id"])
+        for headers, chunk in zip(receiver.headers, receiver.attempts, strict=True)
+    }
+    assert len(projects) == len({stream for _, stream in projects})
+
+
 def url_of(receiver: Capture) -> str:
     return "http://" + receiver.headers[0]["host"]
 

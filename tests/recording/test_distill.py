@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -9,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_replay.model import DomEvent
+from otel_replay.model import Chunk, DomEvent
 from otel_replay.recording.distill import StreamDistiller, distill_stream
 from otel_replay.recording.events import Event
+from otel_replay.store.distillation import Distillation, Due
 from tests.recording.pages import (
     SENTENCE,
     add,
@@ -231,6 +235,64 @@ def test_reading_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [one.detail["added"].strip() for one in found] == [f"line {i}" for i in range(4)]
     assert found[-1].detail["truncated"]
     assert found[-1].detail["text"] == "line 3"
+
+
+def peak_bytes(work: Callable[[], Any]) -> int:
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def deep(first: int, levels: int, long: str) -> Event:
+    """A text below so many elements, each of which has another text of its own."""
+    ids = range(first, first + 2 * levels, 2)
+    spans = [add(parent, element(one, "span")) for parent, one in pairwise([3, *ids])]
+    said = [add(one, text(one + 1, "x")) for one in ids]
+    return mutation(adds=[*spans, *said, add(ids[-1], text(ids[-1] + 2, long))])
+
+
+@pytest.mark.parametrize("is_one_chunk", [True, False])
+def test_a_text_deep_in_the_page_is_not_kept_once_for_each_level(
+    monkeypatch: pytest.MonkeyPatch, is_one_chunk: bool
+) -> None:
+    """Ten texts of 8 KB below 400 levels each are 32 MB; the 8,000 nodes take 2 MB."""
+    for name in ("reading.READ_BUDGET", "reading.OVERDRAFT", "distill.MAX_REMEMBERED"):
+        monkeypatch.setattr(f"otel_replay.recording.{name}", 100_000)
+    events = [snapshot(), *(deep(10_000 * number, 400, "y" * 8_000) for number in range(1, 11))]
+    chunks = [events] if is_one_chunk else [[event] for event in events]
+    distiller = StreamDistiller()
+    assert peak_bytes(lambda: [distiller.feed(seq, told) for seq, told in enumerate(chunks)]) < 3_500_000
+
+
+def test_a_page_is_told_alike_however_little_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = recorded()["events"]
+    told = distill(*events)
+    monkeypatch.setattr("otel_replay.recording.distill.MAX_REMEMBERED", 50)
+    assert distill(*events) == told
+
+
+def test_mirrors_that_are_kept_take_so_much_memory_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several large pages that send in turn those are kept that sent last; none is told otherwise for that."""
+    large = snapshot(element(10, "div", id="answer"), *(element(100 + i, "p") for i in range(1_000)))
+    distillation, reads = Distillation(), []
+
+    def run(tab: str, seq: int) -> list[str]:
+        def read(first: int, last: int) -> list[Chunk]:
+            reads.append((tab, first))
+            said = (mutation(adds=[add(10, text(5_000 + number, f"word {number}"))]) for number in range(last + 1))
+            return [chunk(number, large if number == 0 else one) for number, one in enumerate(said)][first:]
+
+        due = Due(seq, seq)
+        return [one.detail["added"] for one in distillation.run((1, "s", tab), due, lambda _: 0, lambda _: None, read)]
+
+    monkeypatch.setattr("otel_replay.store.distillation.KEPT_BYTES", 1_000_000)
+    assert [run(tab, 1) for tab in "abc"] == [["word 1"]] * 3
+    reads.clear()
+    assert [run(tab, 2) for tab in "cba"] == [["word 2"]] * 3
+    assert reads == [("c", 2), ("b", 2), ("a", 0)]
 
 
 def test_a_click_names_the_control() -> None:

@@ -33,7 +33,7 @@ export function encodeEvent(event: LogEvent): string {
     severityNumber: event.severity,
     severityText: event.severity === ERROR ? "ERROR" : "INFO",
     eventName: event.name,
-    body: event.body === undefined ? undefined : { stringValue: event.body },
+    body: event.body && { stringValue: event.body },
     attributes: keyValues(event.attributes),
     traceId: event.context?.traceId,
     spanId: event.context?.spanId,

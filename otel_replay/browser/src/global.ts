@@ -9,4 +9,5 @@ declare global {
   }
 }
 
-window.OtelReplay = OtelReplay;
+// A page that is its own router may run its scripts again: what records it stays one.
+window.OtelReplay ??= OtelReplay;

@@ -23,7 +23,12 @@ export function nowUnixNano(): bigint {
   const { timeOrigin } = performance;
   const elapsed = performance.now();
   if (Math.abs(timeOrigin + elapsed - wallMs) > 1000) return unixNano(wallMs);
-  return (BigInt(Math.round(timeOrigin * 1000)) + BigInt(Math.round(elapsed * 1000))) * 1000n;
+  return microseconds(timeOrigin) + microseconds(elapsed);
+}
+
+/** The nanoseconds of milliseconds with fractions, to the microsecond. */
+export function microseconds(ms: number): bigint {
+  return BigInt(Math.round(ms * 1000)) * 1000n;
 }
 
 /**

@@ -1,5 +1,6 @@
 // What a page may ask for, and how it is completed.
 import type { LogEvent } from "./events";
+import { sha256Hex } from "./ids";
 import type { RrwebEvent } from "./rrweb";
 import type { Attributes, FinishedSpan } from "./spans";
 import type { Allowed } from "./urls";
@@ -81,6 +82,8 @@ type Defaulted = Required<Pick<RecordOptions, keyof typeof DEFAULTS>>;
 export interface Config extends Readonly<Omit<RecordOptions, keyof Defaulted>>, Readonly<Defaulted> {
   /** Absolute, without a slash at its end. */
   readonly endpoint: string;
+  /** Digits that stand for endpoint and key: another application of this origin may record into another project. */
+  readonly place: string;
   /** What is known of the session by now: `user.id`, `feature`, `label` and others. */
   readonly attributes: Attributes;
 }
@@ -91,7 +94,8 @@ export function complete(options: RecordOptions): Config {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const { userId, feature, label } = options;
   const attributes = { ...options.attributes, "user.id": userId, feature, label };
-  const config: Config = { ...DEFAULTS, ...given, endpoint, attributes };
+  const place = sha256Hex(`${endpoint} ${options.key}`).slice(0, 8);
+  const config: Config = { ...DEFAULTS, ...given, endpoint, place, attributes };
   if (config.sampleRate >= 0 && config.sampleRate <= 1) return config;
   throw new TypeError(`otel-replay: sampleRate ${config.sampleRate} is not in 0 to 1`);
 }

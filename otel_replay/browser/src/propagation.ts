@@ -155,12 +155,18 @@ function traceFetch(args: FetchArguments, begin: Begin): [Call, FetchArguments] 
   if (!call?.headers.length) return call && [call, args];
   // The page's own baggage stays.
   for (const [name, value] of call.headers) headers.append(name, value);
-  return [call, [input, { ...init, headers }]];
+  // A request in which something is changed forgets where it comes from, and whether it may say so.
+  const isAsItWas = request && Object.keys(init ?? {}).length === 0;
+  const origin = isAsItWas && { referrer: request.referrer, referrerPolicy: request.referrerPolicy };
+  return [call, [input, { ...origin, ...init, headers }]];
 }
 
-/** Only a plain object can be copied: the members of a Request given as `init`, say, are getters. */
+/**
+ * Only a plain object can be copied: the members of a Request given as `init`, say, are getters. And headers that are an
+ * iterator can be read only once.
+ */
 function isPlain(init: RequestInit | undefined): boolean {
-  return init === undefined || init === null || Object.getPrototypeOf(init) === Object.prototype;
+  return !init || (Object.getPrototypeOf(init) === Object.prototype && !("next" in Object(init.headers)));
 }
 
 function nameOf(error: unknown): string {

@@ -48,6 +48,10 @@ export function useSessionRecording(options: SessionRecordingOptions): SessionRe
 
   const start = useCallback(() => {
     try {
+      if (recorder.current?.state === "stopped") {
+        recorder.current = undefined; // by itself, as with `end()` when the user logs out
+        users--;
+      }
       recorder.current ??= begin(latest.current);
       setSeen(look(recorder.current));
     } catch (error) {

@@ -47,6 +47,7 @@ export class PageRecorder implements Recording, SessionListener {
   readonly #shipping: Shipping;
   #assets: AssetKeeper | undefined;
   readonly #undo: (() => void)[];
+  readonly #undoExit: () => void;
 
   constructor(readonly config: Config) {
     this.#shipping = new Shipping(config, () => this.#id, this.#stream, () => this.#onLoss());
@@ -57,7 +58,7 @@ export class PageRecorder implements Recording, SessionListener {
     this.#observePage();
     for (const observe of observers) this.#undo.push(attempt(() => observe(this)) ?? (() => undefined));
     this.#undo.push(listen(GESTURES, (event) => event.isTrusted && this.busy()));
-    this.#undo.push(this.#observeExit()); // behind the observers, which have last things to tell
+    this.#undoExit = this.#observeExit(); // behind the observers, which have last things to tell
   }
 
   get state(): State {
@@ -152,7 +153,8 @@ export class PageRecorder implements Recording, SessionListener {
     for (const undo of this.#undo.splice(0)) attempt(undo);
     this.#now = "stopped";
     clearTimeout(this.#snapshotTimer);
-    return this.flush();
+    // Whoever logs out leaves at once: until the rest has arrived, it goes as it goes when the page does.
+    return this.flush().finally(this.#undoExit);
   }
 
   end(): Promise<void> {
@@ -170,8 +172,9 @@ export class PageRecorder implements Recording, SessionListener {
     }
     this.#shipping.cut();
     this.#id = visit.id;
-    if (isFirst) this.#stream.resume(visit.id);
-    else this.#stream.renew(visit.id);
+    const of = this.config.place + visit.id;
+    if (isFirst) this.#stream.resume(of);
+    else this.#stream.renew(of);
     this.#gate.close(this.#stream.missedMs);
     if (this.#isSent(visit)) this.#open();
     if (isNew) this.#tell("session.start", { "session.previous_id": visit.previousId });
@@ -259,7 +262,7 @@ export class PageRecorder implements Recording, SessionListener {
       attempt(() => this.#shipping.leave(isGoing));
       if (!isGoing) return;
       this.#isGone = true;
-      this.#stream.keep(this.#gate.unsentMs);
+      if (this.#now !== "stopped") this.#stream.keep(this.#gate.unsentMs);
     };
     return listen(["pagehide", "visibilitychange", "pageshow"], (event) => {
       if (event.type === "pagehide") leave(true);
@@ -275,7 +278,8 @@ export class PageRecorder implements Recording, SessionListener {
   #comeBack(): void {
     this.#isGone = false;
     this.#shipping.comeBack();
-    this.#stream.renew(this.#id);
+    if (this.#now === "stopped") return;
+    this.#stream.renew();
     this.#keepAssets();
     this.#resnapshot();
   }

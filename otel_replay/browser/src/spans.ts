@@ -58,12 +58,14 @@ export function encodeSpan({ startUnixNano, endUnixNano, attributes, events, sta
 /** Attributes as OTLP's list; those without a value are left out. */
 export function keyValues(attributes: Attributes): unknown[] {
   return Object.entries(attributes)
-    .filter(([, value]) => value !== undefined && value !== "")
+    .filter(([, value]) => value != null && value !== "")
     .map(([key, value]) => ({ key, value: anyValue(value!) }));
 }
 
 function anyValue(value: AttributeValue): unknown {
   if (typeof value === "string") return { stringValue: value };
   if (typeof value === "boolean") return { boolValue: value };
+  // Not every page is written in TypeScript.
+  if (typeof value !== "number") return { stringValue: JSON.stringify(value) };
   return Number.isSafeInteger(value) ? { intValue: value.toString() } : { doubleValue: value };
 }

@@ -4,7 +4,7 @@ import { read, write } from "./storage";
 
 const KEY = "otel-replay.stream";
 
-type Kept = readonly [sessionId: string, id: string, next: number, isPaused: boolean, missedMs: number | undefined];
+type Kept = readonly [of: string, id: string, next: number, isPaused: boolean, missedMs: number | undefined];
 
 /**
  * While the page is there, sessionStorage does not hold the stream: it is put there when the page goes, and taken out
@@ -17,22 +17,22 @@ export class Stream {
   isPaused = false;
   /** Since when pages before have kept nothing of it; Unix milliseconds. */
   missedMs: number | undefined;
-  #sessionId = "";
+  #of = "";
   #next = 0;
 
-  /** Goes on where the page before has ended, if that was in the same session; with a new stream otherwise. */
-  resume(sessionId: string): void {
+  /** Goes on where the page before has ended, if that was `of` the same session and place; with a new stream otherwise. */
+  resume(of: string): void {
     const found = read<Kept>("sessionStorage", KEY);
-    const [keptId, id, next, isPaused, missedMs] = Array.isArray(found) ? (found as Kept) : [];
+    const [keptOf, id, next, isPaused, missedMs] = Array.isArray(found) ? (found as Kept) : [];
     this.isPaused = isPaused === true;
-    this.renew(sessionId);
-    if (keptId === sessionId && typeof id === "string" && next! >= 0) [this.id, this.#next, this.missedMs] = [id, next!, missedMs];
+    this.renew(of);
+    if (keptOf === of && typeof id === "string" && next! >= 0) [this.id, this.#next, this.missedMs] = [id, next!, missedMs];
   }
 
   /** Begins a stream. */
-  renew(sessionId: string): void {
+  renew(of = this.#of): void {
     write("sessionStorage", KEY, undefined);
-    [this.#sessionId, this.id, this.#next, this.missedMs] = [sessionId, randomHex(8), 0, undefined];
+    [this.#of, this.id, this.#next, this.missedMs] = [of, randomHex(8), 0, undefined];
   }
 
   /** The next free number. */
@@ -42,7 +42,7 @@ export class Stream {
 
   /** The page goes, perhaps to come back. */
   keep(missedMs: number | undefined): void {
-    const kept: Kept = [this.#sessionId, this.id, this.#next, this.isPaused, missedMs];
+    const kept: Kept = [this.#of, this.id, this.#next, this.isPaused, missedMs];
     write("sessionStorage", KEY, kept);
   }
 }

@@ -1,11 +1,11 @@
 // The page's clock, what a server says of its own trace, and how often something may be told.
-import { nowUnixNano } from "./ids";
+import { microseconds, nowUnixNano } from "./ids";
 import type { Recording } from "./recording";
 import type { Context } from "./spans";
 
 /** The Unix nanoseconds of a time on the page's own clock, as in performance entries. */
 export function unixNanoAt(performanceMs: number): bigint {
-  return nowUnixNano() - BigInt(Math.round((performance.now() - performanceMs) * 1000)) * 1000n;
+  return nowUnixNano() - microseconds(performance.now() - performanceMs);
 }
 
 /** The W3C trace context that a `Server-Timing: traceparent;desc="00-..."` header, or its description alone, names. */

@@ -26,7 +26,8 @@ export function carriesContext(url: URL, allowed: Allowed): boolean {
 }
 
 function matches(href: string, rule: string | RegExp): boolean {
-  if (typeof rule === "string") return href.startsWith(rule);
+  // An origin with the slash behind it: other hosts and ports begin alike.
+  if (typeof rule === "string") return href.startsWith(rule.replace(/^\w+:\/\/[^/]*$/, "$&/"));
   rule.lastIndex = 0; // a /g pattern remembers where it stopped
   return rule.test(href);
 }

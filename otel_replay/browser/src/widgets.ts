@@ -22,11 +22,9 @@ export interface Widget {
   readonly selector: string;
 }
 
-/** The button or link that an event went through, shadow roots included. */
+/** The button or link that an event went through, into shadow roots and out of them: an icon may have one of its own. */
 export function interactiveTarget(event: Event): Element | undefined {
-  const first = event.composedPath()[0];
-  const element = first instanceof Element ? first : first instanceof Node ? first.parentElement : null;
-  return element?.closest(INTERACTIVE) ?? undefined;
+  return event.composedPath().find((one): one is Element => one instanceof Element && one.matches(INTERACTIVE));
 }
 
 export function describe(element: Element, privacy: Privacy): Widget {
@@ -34,13 +32,14 @@ export function describe(element: Element, privacy: Privacy): Widget {
   // A selector that cannot be read hides everything.
   const hidden = attempt(() => isPrivate(element, privacy)) ?? true;
   // A bare tag is no name: what reads it goes by the text then.
-  const id = element.id || (selector === element.localName ? "" : selector);
+  const id = element.getAttribute("id") || (selector === element.localName ? "" : selector);
   return { id, name: hidden ? "" : visibleName(element), selector };
 }
 
 function shortSelector(element: Element): string {
   const tag = element.localName;
-  if (element.id) return "#" + CSS.escape(element.id);
+  const id = element.getAttribute("id"); // under `form.id` a form has its field of that name, if there is one
+  if (id) return "#" + CSS.escape(id);
   const testId = element.getAttribute("data-testid");
   if (testId) return `${tag}[data-testid="${CSS.escape(testId)}"]`;
   const name = element.getAttribute("name");

@@ -34,10 +34,14 @@ interface Kept {
  * A page holds a Web Lock as long as it is there: what belongs to a page whose lock is free has nobody else to send it.
  */
 export class Depot {
-  readonly #page = randomHex(8);
+  readonly #page: string;
   #database: IDBDatabase | undefined;
   #numbers = 0;
   #release: (() => void) | undefined;
+
+  constructor(readonly place: string) {
+    this.#page = place + randomHex(8);
+  }
 
   /**
    * Opens the database, which a page that is about to go has no time for, and takes this page's lock; takes over what
@@ -95,6 +99,7 @@ export class Depot {
     const pages = new Set(keys.map(([page]) => page));
     pages.delete(this.#page);
     for (const page of pages) {
+      if (!page.startsWith(this.place)) continue; // it recorded into another receiver or project
       const goesOn = await alone(page, () => this.#emptyPage(page, send));
       if (!goesOn) return;
     }

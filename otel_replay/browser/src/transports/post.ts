@@ -11,7 +11,6 @@ const MAX_RETRY_AFTER_MS = 120_000;
 const TIMEOUT_MS = 60_000;
 /** Below this, compressing gains nothing. */
 const MIN_GZIP_CHARS = 256;
-const RETRYABLE = [429, 502, 503, 504];
 
 /** What is sent in one request. */
 export interface Parcel {
@@ -81,8 +80,10 @@ export async function compressed(text: string): Promise<Parcel["body"]> {
   return new Uint8Array(await new Response(readable).arrayBuffer());
 }
 
+/** No answer, or that of somebody in trouble: the receiver, or a proxy before it, which may have numbers of its own. */
 export function isRetryable(response: Response | undefined): boolean {
-  return response === undefined || RETRYABLE.includes(response.status);
+  const status = response?.status ?? 599;
+  return status === 408 || status === 429 || status > 501;
 }
 
 /** Milliseconds before the next attempt: what the receiver asked for, else doubled each time, half of it by chance. */

@@ -17,7 +17,7 @@ export class Shipping {
   readonly spans: Outbox;
   readonly logs: Outbox;
   readonly dom: Outbox;
-  readonly #depot = new Depot();
+  readonly #depot: Depot;
   readonly #destination: Destination;
   /** Of the recording. */
   readonly #wrap: OutboxOptions["wrap"];
@@ -25,7 +25,7 @@ export class Shipping {
   /** `sessionId` is asked when requests are made of what was gathered; `onLoss` is told when a part is lost. */
   constructor(config: Config, sessionId: () => string, stream: Stream, onLoss: () => void) {
     const destination = (this.#destination = new Destination(config.endpoint, config.key, window.fetch));
-    const depot = this.#depot;
+    const depot = (this.#depot = new Depot(config.place));
     const common = { destination, depot, flushIntervalMs: config.flushIntervalMs };
     // They are few: half as many requests, whose headers are as long as what they bring.
     const seldom = { ...common, flushIntervalMs: 2 * config.flushIntervalMs };
