@@ -272,7 +272,7 @@ def test_odd_facts_cost_nothing_but_themselves(receiver: Outside, app: Recording
         visit.record_action(cut, target=cut, place={(1, 2): "no key of JSON"})
         visit.record_error(ValueError(cut))
         visit.snapshot({"said": cut})
-    said = "to be continued ?"
+    said = "to be continued \ufffd"
     entries = told(receiver, visit.session_id)
     (call,) = [one for one in entries if one["kind"] == "interaction"]
     assert call["detail"]["request_model"] == f"m {said}"

@@ -252,7 +252,7 @@ def test_importing_the_sdk_loads_no_server_parts() -> None:
     [
         (7, "7"),
         (UUID("4bf92f35-77b3-4da6-a3ce-929d0e0e4736"), "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"),
-        ("cut \ud83d", "cut ?"),
+        ("cut \ud83d", "cut \ufffd"),
     ],
 )
 def test_ids_of_databases_are_told_as_texts(recorded: Recorded, given: Any, told: str) -> None:
