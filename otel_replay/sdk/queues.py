@@ -35,6 +35,7 @@ class Queue:
 
     @property
     def entered(self) -> int:
+        """How many were put in so far. A look takes a number from the counter as well, so looks are taken off."""
         self._looks += 1
         return next(self.counter) - self._looks + 1
 
